@@ -1,8 +1,55 @@
 // Package store keeps journals, notes and blobs. It knows nothing of
-// registers: what a record or a row means is its caller's business.
+// registers: what a record or a row means is its caller's business. Two kinds
+// of engine meet the interfaces below; storetest is the suite that both pass.
 //
-// (The full specification of what is on disk and what is promised belongs
-// here and in docs/formats.md.)
+// # What is promised
+//
+// A journal is a chain of records. Each record is one line of JSON that names
+// the SHA-256 of the line before it, so the last hash stands for the whole
+// history. A commit adds one or more records, changes the rows they tell of
+// and moves the head, all in one transaction or not at all. A nil error from
+// Append means that the commit is on the disk and that the witness knows it.
+//
+// ErrConflict, ErrLease, ErrNoSpace, ErrRolledBack and a refused commit (wrong
+// JSON, too large) change nothing. After ErrUnknown the commit may or may not
+// be stored: the engine has closed that file, opened it again and read the
+// heads anew, so Head now tells what is true. While a file cannot be opened
+// again every call on it answers why, and the next use tries again.
+//
+// Rows are the current state and can be rebuilt from the records. A payload
+// row's record holds only the digest of its value; deleting such a row is an
+// erasure that the chain remembers and Check accepts.
+//
+// A blob is durable when its writer's Commit returns, before any record can
+// name it. Notes are written behind: the last second of them may be lost in a
+// crash, and a damaged notes file is set aside and begun anew.
+//
+// # The embedded engine on disk
+//
+//	DIR/format                      the version of this layout
+//	DIR/lock                        held by the one process that uses DIR
+//	DIR/installation.db             bbolt: the installation's journal
+//	DIR/organizations/ORG.db        bbolt: all journals and leases of ORG
+//	DIR/notes/ORG.db                bbolt: the notes of ORG
+//	DIR/blobs/ORG/ab/abcdef…        a blob under its SHA-256
+//	DIR/witness/ORG.jsonl           the second witness (Options.WitnessDir)
+//
+// Each file has one writer goroutine. It takes every commit that waits, checks
+// each one inside one transaction, so that a stale one fails alone, and pays
+// for one database sync and one witness sync for all of them. A damaged or
+// full file stops its organization and no other.
+//
+// # The witness
+//
+// The witness is an append-only text file beside the database, better on
+// another disk. It gets one line for each commit after the database's own sync
+// and before the answer. When a database is opened the two are compared: a
+// store that is ahead has its lines written; a store that is behind, or that
+// holds another hash at the same sequence, has been put back to an older state
+// (design: "a rolled-back store is noticed"). Such a journal can be read, but
+// Append answers ErrRolledBack until Resume has told of it.
+//
+// The exact bytes are described in docs/formats.md.
 package store
 
 import (
