@@ -1,9 +1,9 @@
 package register
 
 import (
-	"context"
 	"errors"
-	"time"
+	"fmt"
+	"slices"
 )
 
 // Errors that callers branch on; each is wrapped with what it concerns.
@@ -15,6 +15,8 @@ var (
 	ErrClock       = errors.New("the clock is behind the register")
 	ErrUnavailable = errors.New("the register gives no numbers") // see Health
 	ErrCredentials = errors.New("wrong user name or password")
+	// ErrThrottled is an ErrCredentials that says nothing of the password.
+	ErrThrottled = fmt.Errorf("%w: too many attempts, try again in some minutes", ErrCredentials)
 )
 
 // FieldError is an ErrInvalid naming the field.
@@ -31,6 +33,7 @@ type StateError struct {
 }
 
 func (e *StateError) Error() string { return "pending entry " + e.ID + " is " + string(e.State) }
+
 func (e *StateError) Unwrap() error { return ErrState }
 
 // Role is what a user may do; see Can.
@@ -52,11 +55,26 @@ type Grant struct {
 	Register     string `json:"register,omitempty"`
 }
 
+// covers tells whether the grant holds in the register; an empty register
+// means anywhere in the organization, an empty organization anywhere at all.
+func (g Grant) covers(org, register string) bool {
+	return (g.Organization == "" || org == "" || g.Organization == org) &&
+		(g.Register == "" || register == "" || g.Register == register)
+}
+
+// includes tells whether the grant reaches at least as far as h.
+func (g Grant) includes(h Grant) bool {
+	return (g.Organization == "" || g.Organization == h.Organization) &&
+		(g.Register == "" || g.Register == h.Register)
+}
+
 // Actor is who acts: an authenticated user, or the daemon itself.
 type Actor struct {
 	User   string
 	Name   string
 	Grants []Grant
+	// Epoch changes whenever sessions opened before must end; see Account.
+	Epoch string
 }
 
 // Action is something that needs a permission.
@@ -64,7 +82,39 @@ type Action string
 
 // Can tells whether the actor may do the action in the register (register may
 // be empty: somewhere in the organization; org too: anywhere).
-func (a Actor) Can(do Action, org, register string) bool { panic("not built") }
+func (a Actor) Can(do Action, org, register string) bool {
+	return slices.ContainsFunc(a.Grants, func(g Grant) bool {
+		return g.covers(org, register) && slices.Contains(permits[g.Role], do)
+	})
+}
+
+// may is Can as an error.
+func (a Actor) may(do Action, org, register string) error {
+	if a.Can(do, org, register) {
+		return nil
+	}
+	where := org
+	if register != "" {
+		where += "/" + register
+	}
+	return fmt.Errorf("%w: %s in %q", ErrForbidden, do, where)
+}
+
+// governs tells whether the actor administers all that the grants reach, so
+// that nobody gives away more than he has.
+func (a Actor) governs(grants ...Grant) bool {
+	everywhere := slices.ContainsFunc(a.Grants, func(g Grant) bool {
+		return g.Organization == "" && slices.Contains(permits[g.Role], Administer)
+	})
+	for _, h := range grants {
+		if !slices.ContainsFunc(a.Grants, func(g Grant) bool {
+			return slices.Contains(permits[g.Role], Administer) && g.includes(h)
+		}) {
+			return false
+		}
+	}
+	return everywhere || len(grants) > 0
+}
 
 // The actions.
 const (
@@ -74,63 +124,18 @@ const (
 	Administer Action = "administer"
 )
 
+// permits is what each role may do where it holds.
+var permits = map[Role][]Action{
+	Admin:    {Read, Work, Manage, Administer},
+	Manager:  {Read, Work, Manage},
+	Operator: {Read, Work},
+	Auditor:  {Read},
+}
+
+// systemUser is the name under which the daemon acts; no account may bear it.
+const systemUser = "system"
+
 // System is the daemon itself and the operator at its console.
-func System() Actor { panic("not built") }
-
-// User is an account.
-type User struct {
-	Name      string    `json:"user"`
-	GivenName string    `json:"name,omitempty"`
-	Surname   string    `json:"surname,omitempty"`
-	TaxCode   string    `json:"tax_code,omitempty"`
-	Grants    []Grant   `json:"grants"`
-	Disabled  bool      `json:"disabled,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-}
-
-// AddUser creates an account, or adds the grant to the one that exists.
-func (o *Office) AddUser(ctx context.Context, a Actor, u User, password string) error {
-	panic("not built")
-}
-
-// Users lists the accounts.
-func (o *Office) Users(ctx context.Context, a Actor) ([]User, error) { panic("not built") }
-
-// DisableUser ends an account, its sessions and tokens.
-func (o *Office) DisableUser(ctx context.Context, a Actor, name string) error { panic("not built") }
-
-// SetPassword replaces a password and ends the sessions opened with the former.
-func (o *Office) SetPassword(ctx context.Context, a Actor, name, password string) error {
-	panic("not built")
-}
-
-// Login checks a password (argon2id) in constant effort. Attempts are throttled.
-func (o *Office) Login(ctx context.Context, name, password string) (Actor, error) {
-	panic("not built")
-}
-
-// Token is an API token without its secret.
-type Token struct {
-	ID        string    `json:"id"`
-	User      string    `json:"user"`
-	CreatedAt time.Time `json:"created_at"`
-	Expires   time.Time `json:"expires"`
-	Revoked   bool      `json:"revoked,omitempty"`
-}
-
-// CreateToken makes an API token; the secret is returned once and only its
-// digest kept.
-func (o *Office) CreateToken(ctx context.Context, a Actor, user string, ttl time.Duration) (Token, string, error) {
-	panic("not built")
-}
-
-// Tokens lists tokens.
-func (o *Office) Tokens(ctx context.Context, a Actor) ([]Token, error) { panic("not built") }
-
-// RevokeToken ends a token.
-func (o *Office) RevokeToken(ctx context.Context, a Actor, id string) error { panic("not built") }
-
-// Authenticate returns whose token it is, or ErrCredentials.
-func (o *Office) Authenticate(ctx context.Context, secret string) (Actor, error) {
-	panic("not built")
+func System() Actor {
+	return Actor{User: systemUser, Grants: []Grant{{Role: Admin}}}
 }

@@ -1,7 +1,6 @@
 package register
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 
@@ -22,6 +21,15 @@ const (
 	StateRejected    State = "rejected"
 	StateWithdrawn   State = "withdrawn"
 )
+
+// undecided tells whether nobody has confirmed or rejected it and it should be
+// in the watched folder.
+func (s State) undecided() bool {
+	return s == StatePending || s == StateQuarantined || s == StateOversized
+}
+
+// decided tells whether an operator has acted.
+func (s State) decided() bool { return s == StateConfirmed || s == StateRejected }
 
 // Summary is what the register itself needs to know of a message; the whole
 // analysis is kept beside it as a payload that can be erased.
@@ -101,6 +109,9 @@ type Pending struct {
 	Key string `json:"key,omitempty"`
 }
 
+// due tells whether an act on the mail server is due.
+func (p Pending) due() bool { return p.State.decided() && p.Place == nil }
+
 // Decision is an operator's act.
 type Decision struct {
 	By     string    `json:"by"`
@@ -131,105 +142,3 @@ const (
 	Returned Outcome = "returned"
 	Filed    Outcome = "filed"
 )
-
-// Due is an act on the mail server that the register waits for.
-type Due struct {
-	Pending Pending
-	Kind    DueKind
-	Decided time.Time
-	// Elsewhere are target UIDs that belong to other occurrences of the same
-	// message and must not be taken for this one's copy.
-	Elsewhere []Place
-}
-
-// DueKind is move (to the registered folder) or return (to the inbox).
-type DueKind string
-
-// The two due acts.
-const (
-	DueMove   DueKind = "move"
-	DueReturn DueKind = "return"
-)
-
-// Arrive takes a message into custody, or recognises it: a withdrawn one comes
-// back to life, one in custody (also confirmed and not yet moved) stays what it
-// is, and after a recorded move or return a new occurrence is opened that names
-// the former one. Calling it again changes nothing.
-func (o *Office) Arrive(ctx context.Context, a Arrival) (Pending, error) { panic("not built") }
-
-// Withdraw records that an undecided message has left the watched folder. One
-// that was decided meanwhile is returned as it is.
-func (o *Office) Withdraw(ctx context.Context, id string) (Pending, error) { panic("not built") }
-
-// Expected lists what should be in the mailbox's watched folder: undecided
-// entries, and decided ones whose act on the server is due.
-func (o *Office) Expected(ctx context.Context, org, mailbox string) ([]Pending, error) {
-	panic("not built")
-}
-
-// Due lists the acts that the mailbox's owner has to do, oldest first.
-func (o *Office) Due(ctx context.Context, org, mailbox string) ([]Due, error) { panic("not built") }
-
-// Done records how a due act ended. Recording it twice changes nothing.
-func (o *Office) Done(ctx context.Context, id string, p Place) error { panic("not built") }
-
-// Blocked notes why a due act could not be done yet; it is shown, not kept.
-func (o *Office) Blocked(ctx context.Context, id, reason string) { panic("not built") }
-
-// News returns a channel that receives a value when the mailbox's owner should
-// look: a due act has appeared, or somebody asked for a sweep. It holds at
-// most one value.
-func (o *Office) News(org, mailbox string) <-chan struct{} { panic("not built") }
-
-// Sweep asks the mailbox's owner to look now (Carica da email).
-func (o *Office) Sweep(ctx context.Context, a Actor, org, mailbox string) error { panic("not built") }
-
-// PendingList lists a register's pending entries, oldest arrival first.
-func (o *Office) PendingList(ctx context.Context, a Actor, org, register string, q PendingQuery) (Page[Pending], error) {
-	panic("not built")
-}
-
-// PendingQuery selects pending entries; the zero State means StatePending.
-type PendingQuery struct {
-	State  State
-	Cursor string
-	Limit  int // 1 to 500; 0: 50
-}
-
-// Page is one page of a list; Next is empty at the end.
-type Page[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty"`
-}
-
-// Detail is a pending entry with what is computed when it is read.
-type Detail struct {
-	Pending
-	Analysis    json.RawMessage
-	Duplicates  []Duplicate
-	Suggestions []Suggestion
-	Blocked     string // why the move is still due
-}
-
-// Duplicate names another occurrence: of the same bytes (message) or of the
-// same inner message (content). What the caller may not see has only Elsewhere.
-type Duplicate struct {
-	Kind      string `json:"kind"`
-	Pending   string `json:"pending,omitempty"`
-	Entry     string `json:"entry,omitempty"`
-	Elsewhere string `json:"elsewhere,omitempty"`
-}
-
-// Suggestion proposes a value of a field, and says from what.
-type Suggestion struct {
-	Field   string `json:"field"`
-	Value   string `json:"value"`
-	Hits    int    `json:"hits"`
-	Of      int    `json:"of"`
-	Because string `json:"because"`
-}
-
-// Pending reads one pending entry.
-func (o *Office) Pending(ctx context.Context, a Actor, id string) (Detail, error) {
-	panic("not built")
-}

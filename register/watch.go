@@ -1,7 +1,6 @@
 package register
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 )
@@ -27,18 +26,6 @@ type MailboxStatus struct {
 	Pending   int // filled by Mailboxes
 }
 
-// Report takes a mailbox's state; subscribers hear of changes of State and
-// LastError.
-func (o *Office) Report(s MailboxStatus) { panic("not built") }
-
-// Mailboxes lists the mailboxes that the actor may see.
-func (o *Office) Mailboxes(ctx context.Context, a Actor) ([]MailboxStatus, error) {
-	panic("not built")
-}
-
-// Organizations lists what the actor may see.
-func (o *Office) Organizations(a Actor) []Organization { panic("not built") }
-
 // Event is one recorded act, for a history or the event stream.
 type Event struct {
 	Type         string          `json:"type"` // as in contract section 3 for the stream
@@ -50,11 +37,4 @@ type Event struct {
 	Pending      string          `json:"pending,omitempty"`
 	Entry        string          `json:"entry,omitempty"`
 	Data         json.RawMessage `json:"data,omitempty"`
-}
-
-// Subscribe calls yield for every event that the actor may see from now on,
-// until ctx ends or yield returns false. A subscriber that is too slow loses
-// events and gets one of type "resync" instead.
-func (o *Office) Subscribe(ctx context.Context, a Actor, yield func(Event) bool) error {
-	panic("not built")
 }

@@ -1,0 +1,58 @@
+package register
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// maxBehind is how far the clock may be behind the head of a journal that
+// still gives numbers (design invariant 3).
+const maxBehind = 2 * time.Minute
+
+// number is what a registration is given in one single step (DPR 445/2000
+// art. 53 c. 3): its number in the legal year, and when that was.
+type number struct {
+	year int
+	n    uint64
+	day  string // YYYY-MM-DD
+	at   time.Time
+}
+
+// digits writes the number with at least seven of them (art. 57).
+func (n number) digits() string { return fmt.Sprintf("%07d", n.n) }
+
+func counterName(year int) string { return "number/" + strconv.Itoa(year) }
+
+// number gives the next one. The year and the day are those of the legal time
+// zone, in which the register gave all its numbers.
+func (d *draft) number(loc *time.Location) (number, error) {
+	if behind := d.head.Time.Sub(d.now); behind > maxBehind {
+		return number{}, fmt.Errorf("%w: it shows %s, and the last record is of %s; set the clock",
+			ErrClock, d.now.Format(time.RFC3339), d.head.Time.Format(time.RFC3339))
+	}
+	var zone string
+	if _, err := d.get(rowSetting, settingZone, &zone); err != nil {
+		return number{}, err
+	}
+	if err := sameZone(zone, loc); err != nil {
+		return number{}, err
+	}
+	local := d.at.In(loc)
+	return number{
+		year: local.Year(),
+		n:    d.counters[counterName(local.Year())] + 1,
+		day:  local.Format(time.DateOnly),
+		at:   d.at,
+	}, nil
+}
+
+// sameZone refuses to number in another zone than before; an empty one means
+// that there is no number yet.
+func sameZone(kept string, loc *time.Location) error {
+	if kept == "" || kept == loc.String() {
+		return nil
+	}
+	return fmt.Errorf("%w: its numbers were given in the time zone %s and the configuration says %s; put the former back",
+		ErrUnavailable, kept, loc)
+}
