@@ -1,18 +1,49 @@
 // Package pec says what a message is, who vouches for it, and what a person
-// wrote and attached. (The full specification belongs here.)
+// wrote and attached. It opens nothing and keeps nothing: bytes in, analysis out.
+//
+// Kinds. The kind is decided by the top-level headers and the structure alone
+// (RFC 6109 §3): X-Trasporto first, then X-Ricevuta. Without an S/MIME structure
+// a message is ordinary mail, whatever its headers say (RFC 6109 §2.2.2), and
+// what makes it look like PEC is the warning pec-lookalike.
+//
+// What is believed. daticert.xml counts only as a direct child of the signed
+// multipart, and only when it is the one daticert.xml in the signed part; one
+// inside another message describes that other message. Subject, From, To, Cc,
+// Date, MessageID, Text and Attachments of a transport or anomaly envelope are
+// those of the original message in it, which the signature covers. Of a receipt
+// Subject, To and Date come from daticert.xml, the text is the provider's, and
+// the attachments are those of the original where the receipt carries it.
+// EnvelopeSubject is always the subject as received, which nobody signs.
+//
+// Authenticity follows one table:
+//
+//	unsigned   ordinary mail, also when a person signed it
+//	broken     the signature does not fit the bytes
+//	untrusted  it fits, or cannot be judged here, but nobody trusted vouches
+//	           for it: chain, time, purpose or From address
+//	anomaly    a valid provider signature round what is not certified: an
+//	           anomaly envelope, or daticert.xml missing, repeated, malformed
+//	           or of another type than the header says
+//	certified  a valid provider signature round daticert.xml (REM: evidence)
+//
+// The signature is verified over the exact bytes of the first part with CRLF
+// line ends; bare LF is read as CRLF, as S/MIME and openssl have it. Validity is
+// judged at the time of the event: daticert.xml's, else signingTime, else Date.
+//
+// Bounds. Every size, count and depth is bounded (Limits); time is linear in the
+// message. Past a bound the analysis is partial and a warning names it. Nothing
+// in a message makes Read fail. The message is held in memory once; parts are
+// ranges of it, and attachments are decoded in passing.
 package pec
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 )
-
-// Read analyses the message in m (size bytes, read more than once). It never
-// fails: what is malformed, beyond a bound, or cut short by ctx leaves a
-// partial analysis with a warning naming it.
-func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
-	panic("not built")
-}
 
 // Options are the trust anchors and bounds of one reading. The zero value has
 // no anchors (nothing is certified) and the default bounds.
@@ -23,24 +54,160 @@ type Options struct {
 
 // Limits bound one analysis; a zero field means the default.
 type Limits struct {
-	Parts  int
-	Depth  int
-	Header int64
-	Text   int
+	Size   int64 // bytes of the message
+	Parts  int   // MIME parts
+	Depth  int   // nesting of parts and messages
+	Header int64 // bytes of one part's header
+	XML    int64 // bytes of daticert.xml
+	Text   int   // bytes of the preview
 }
 
-// Trust holds the anchors that PEC providers' certificates must lead to. It
-// is safe for concurrent use and never changes once loaded.
-type Trust struct{}
+// DefaultLimits are far beyond what providers accept (30 MB, RFC 6109 §3.1.1).
+var DefaultLimits = Limits{Size: 256 << 20, Parts: 10_000, Depth: 50, Header: 256 << 10, XML: 1 << 20, Text: 64 << 10}
 
-// LoadTrust reads PEM certificates from files or directories.
-func LoadTrust(paths ...string) (*Trust, error) { panic("not built") }
+// orDefault fills the zero fields.
+func (l Limits) orDefault() Limits {
+	fill(&l.Size, DefaultLimits.Size)
+	fill(&l.Parts, DefaultLimits.Parts)
+	fill(&l.Depth, DefaultLimits.Depth)
+	fill(&l.Header, DefaultLimits.Header)
+	fill(&l.XML, DefaultLimits.XML)
+	fill(&l.Text, DefaultLimits.Text)
+	return l
+}
 
-// OpenPart opens the decoded bytes of the attachment that Read named part.
+func fill[T int | int64](v *T, fallback T) {
+	if *v <= 0 {
+		*v = fallback
+	}
+}
+
+// Read analyses the message in m (size bytes, read more than once). It never
+// fails: what is malformed, beyond a bound, or cut short by ctx leaves a
+// partial analysis with a warning naming it.
+func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
+	a := newAnalysis()
+	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn}
+	raw := r.load(a, m, size)
+	if raw == nil {
+		return a
+	}
+	e := r.locate(r.walk(raw))
+	a.Kind = e.kind
+	r.envelope(a, e, o.Trust)
+	r.describe(a, e)
+	r.attachments(a, e)
+	return a
+}
+
+func newAnalysis() *Analysis {
+	return &Analysis{Kind: Email, Authenticity: Unsigned, To: []Address{}, Cc: []Address{},
+		Signature:   Signature{Status: SignatureAbsent, Problems: []string{}},
+		Attachments: []Attachment{}, Warnings: []Warning{}}
+}
+
+// warningsMax bounds the warnings of one code, so that a hostile message does
+// not fill the page.
+const warningsMax = 3
+
+// warn adds a warning once.
+func (a *Analysis) warn(code, detail string) {
+	same := 0
+	for _, w := range a.Warnings {
+		if w.Code == code {
+			if same++; w.Detail == detail || same >= warningsMax {
+				return
+			}
+		}
+	}
+	a.Warnings = append(a.Warnings, Warning{code, detail})
+}
+
+// load reads the message into memory and takes its digest; nil when it is too
+// large to be read.
+func (r *reader) load(a *Analysis, m io.ReaderAt, size int64) []byte {
+	sum := sha256.New()
+	src := contextReader{r.ctx, io.NewSectionReader(m, 0, size)}
+	var raw []byte
+	var n int64
+	var err error
+	if size > r.limits.Size {
+		n, err = io.Copy(sum, src)
+		r.warn(MessageTooLarge, fmt.Sprintf("the message has %d bytes; only messages up to %d are read", size, r.limits.Size))
+	} else {
+		raw = make([]byte, max(size, 0))
+		var k int
+		k, err = io.ReadFull(src, raw)
+		n, raw = int64(k), raw[:k]
+		sum.Write(raw)
+	}
+	switch {
+	case r.ctx.Err() != nil:
+		r.warn(Interrupted, "the analysis was stopped before the end of the message")
+	case err != nil || n < size:
+		r.warn(MessageTruncated, fmt.Sprintf("only %d of %d bytes could be read", n, size))
+	}
+	a.Size, a.SHA256 = n, hex.EncodeToString(sum.Sum(nil))
+	a.ContentSHA256 = a.SHA256
+	return raw
+}
+
+// contextReader ends with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// errNoPart: the message has no such part.
+var errNoPart = errors.New("the message has no such part")
+
+// open reads a message's structure without judging it.
+func open(m io.ReaderAt, size int64) (*envelope, error) {
+	a := newAnalysis()
+	r := &reader{ctx: context.Background(), limits: DefaultLimits, warn: a.warn}
+	raw := r.load(a, m, size)
+	if raw == nil || int64(len(raw)) < size {
+		return nil, fmt.Errorf("reading the message: %s", a.Warnings[0].Detail)
+	}
+	return r.locate(r.walk(raw)), nil
+}
+
+// OpenPart opens the decoded bytes of the attachment that Read, under the
+// default limits, named part. They have the digest that Read gave.
 func OpenPart(m io.ReaderAt, size int64, part string) (Attachment, io.Reader, error) {
-	panic("not built")
+	e, err := open(m, size)
+	if err != nil {
+		return Attachment{}, nil, err
+	}
+	if e.files != nil {
+		for l := range attachmentsOf(e.files) {
+			if l.path == part {
+				a, _ := attachment(l)
+				hashPart(&a, l.decoded())
+				return a, l.decoded(), nil
+			}
+		}
+	}
+	return Attachment{}, nil, fmt.Errorf("attachment %q: %w", line(part), errNoPart)
 }
 
-// OpenHTML opens the HTML form of the body a person wrote, as UTF-8; it is
-// hostile and must be sanitised before it is shown.
-func OpenHTML(m io.ReaderAt, size int64) (io.Reader, error) { panic("not built") }
+// OpenHTML opens the HTML form of the body a person wrote, as UTF-8, at most
+// 8 MiB of it; it is hostile and must be sanitised before it is shown.
+func OpenHTML(m io.ReaderAt, size int64) (io.Reader, error) {
+	e, err := open(m, size)
+	if err != nil {
+		return nil, err
+	}
+	b := bodiesOf(e.body)
+	if b.html == nil {
+		return nil, fmt.Errorf("the HTML body: %w", errNoPart)
+	}
+	return htmlReader(b.html), nil
+}

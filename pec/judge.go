@@ -1,0 +1,231 @@
+package pec
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+var errXMLTooLarge = errors.New("it is larger than is read")
+
+// envelope fills in who vouches for the message and what the provider
+// certifies: signature, PEC, Authenticity and the cross-checks.
+func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
+	if e.detached {
+		e.sign = checkDetached(e.top)
+	}
+	sound := r.certificate(a, e)
+	if e.detached || e.opaque {
+		a.Signature = t.judge(e.sign, eventTime(a, e), addresses(&e.top.header, "from"))
+		r.signatureWarnings(a, e)
+	}
+	r.ambiguities(a, e)
+	if e.kind == Email {
+		r.lookalike(e)
+		return
+	}
+	a.Authenticity = authenticity(a.Signature.Status, sound)
+	r.crossCheck(a, e)
+}
+
+// certificate reads what the provider states. sound tells that it is complete,
+// alone, and about a message of this kind.
+func (r *reader) certificate(a *Analysis, e *envelope) (sound bool) {
+	switch {
+	case e.kind == PECAnomaly:
+		a.PEC = &Certificate{Type: "anomalia", Recipients: []Recipient{}}
+		return false
+	case e.evidence != nil:
+		data, err := readBounded(e.evidence.decoded(), r.limits.XML)
+		if err != nil {
+			r.warn(DaticertTooLarge, "the evidence "+errXMLTooLarge.Error())
+			return false
+		}
+		a.PEC, err = parseEvidence(data)
+		return r.sound(err)
+	case e.daticert != nil:
+		var err error
+		a.PEC, err = r.readDaticert(e.daticert)
+		ok := r.sound(err) && r.sameType(a.PEC, e)
+		return ok && (e.kind != PECTransport || e.postacert != nil)
+	}
+	if e.kind != Email {
+		a.PEC = &Certificate{Recipients: []Recipient{}}
+	}
+	return false
+}
+
+func (r *reader) sound(err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, errXMLTooLarge):
+		r.warn(DaticertTooLarge, "daticert.xml "+strings.TrimPrefix(err.Error(), "it "))
+	default:
+		r.warn(DaticertMalformed, "daticert.xml: "+line(err.Error()))
+	}
+	return false
+}
+
+// receiptTypes are the tipo values of receipts (RFC 6109 §4.4).
+var receiptTypes = []string{"accettazione", "non-accettazione", "presa-in-carico", "avvenuta-consegna",
+	"errore-consegna", "preavviso-errore-consegna", "rilevazione-virus"}
+
+// sameType compares the header, which anybody on the way can change, with the
+// signed tipo: a receipt shown as an envelope would pass our own message off as
+// one that somebody sent.
+func (r *reader) sameType(c *Certificate, e *envelope) bool {
+	said := c.Type
+	switch {
+	case e.kind == PECTransport:
+		said = transportType
+	case e.top.header.has("x-ricevuta"):
+		said = e.top.header.word("x-ricevuta")
+	}
+	if c.Type != said {
+		r.warn(TypeDiffers, fmt.Sprintf("the header says %q, daticert.xml says %q", line(said), c.Type))
+		return false
+	}
+	if e.kind == PECReceipt && !slices.Contains(receiptTypes, c.Type) {
+		r.warn(UnknownType, "daticert.xml has an unknown tipo: "+c.Type)
+		return c.Type != transportType
+	}
+	return true
+}
+
+// eventTime is when the signature has to have been good.
+func eventTime(a *Analysis, e *envelope) time.Time {
+	if a.PEC != nil && a.PEC.Time != nil {
+		return *a.PEC.Time
+	}
+	for _, s := range e.sign.signers {
+		if s.time != nil {
+			return *s.time
+		}
+	}
+	if t := parseDate(e.top.header.get("date")); t != nil {
+		return *t
+	}
+	return time.Now()
+}
+
+// authenticity is the table of the package comment, for all but ordinary mail.
+func authenticity(s SignatureStatus, sound bool) Authenticity {
+	switch s {
+	case SignatureValid:
+		if sound {
+			return Certified
+		}
+		return Anomaly
+	case SignatureInvalid:
+		return Broken
+	case SignatureAbsent:
+		return Unsigned
+	}
+	return Untrusted
+}
+
+func (r *reader) signatureWarnings(a *Analysis, e *envelope) {
+	if errors.Is(e.sign.err, errTooLarge) || errors.Is(e.sign.err, errBERBounds) {
+		r.warn(SignatureTooLarge, "the signature is beyond the bounds of what is verified")
+	}
+	if e.sign.status != SignatureValid {
+		return
+	}
+	for _, s := range e.sign.signers {
+		if s.weak {
+			r.warn(WeakDigest, "the signature rests on SHA-1")
+		}
+	}
+	if e.sign.lineEnds {
+		r.warn(LineEndsChanged, "line ends were changed on the way; the signature fits with them restored")
+	}
+	if e.kind != Email && a.Signature.Status == SignatureValid && !strings.HasPrefix(strings.ToLower(a.Signature.Email), "posta-certificata@") {
+		r.warn(SignerNoProvider, "the signer "+a.Signature.Email+" is not a posta-certificata address")
+	}
+}
+
+// single are the fields on which kind, trust and structure rest. Twice, or in a
+// header too long to be read, they can mean one thing here and another elsewhere.
+var single = []string{"from", "content-type", "content-transfer-encoding", "x-trasporto", "x-ricevuta"}
+
+// ambiguities spoil an otherwise valid signature.
+func (r *reader) ambiguities(a *Analysis, e *envelope) {
+	h := &e.top.header
+	for _, name := range append([]string{"subject", "date", "message-id"}, single...) {
+		if h.count(name) <= 1 {
+			continue
+		}
+		detail := fmt.Sprintf("the header has %d fields %s", h.count(name), name)
+		r.warn(DuplicateHeader, detail)
+		if slices.Contains(single, name) {
+			a.Signature.spoil(detail)
+		}
+	}
+	if h.cut {
+		a.Signature.spoil("the header is too long to be judged")
+	}
+	for _, f := range h.fields {
+		if slices.Contains(single, f.name) && strings.ContainsAny(f.value, "\r\x00") {
+			detail := "the field " + f.name + " holds a control character"
+			r.warn(MalformedHeader, detail)
+			a.Signature.spoil(detail)
+		}
+	}
+}
+
+func (s *Signature) spoil(problem string) {
+	if s.Status != SignatureAbsent {
+		s.fail(SignatureUntrusted, problem)
+	}
+}
+
+// prefixes are the subjects of RFC 6109 §3, longest first where one begins
+// another.
+var prefixes = []string{
+	"POSTA CERTIFICATA:", "ANOMALIA MESSAGGIO:", "ACCETTAZIONE:", "CONSEGNA:", "PRESA IN CARICO:",
+	"AVVISO DI NON ACCETTAZIONE PER VIRUS:", "AVVISO DI NON ACCETTAZIONE:", "PROBLEMA DI SICUREZZA:",
+	"AVVISO DI MANCATA CONSEGNA PER SUP. TEMPO MASSIMO:", "AVVISO DI MANCATA CONSEGNA PER VIRUS:",
+	"AVVISO DI MANCATA CONSEGNA:",
+}
+
+// lookalike warns of ordinary mail that could be taken for PEC.
+func (r *reader) lookalike(e *envelope) {
+	h := &e.top.header
+	var why []string
+	for _, name := range []string{"x-trasporto", "x-ricevuta"} {
+		if h.has(name) {
+			why = append(why, "it has a header "+name)
+		}
+	}
+	if _, ok := cutPrefix(headerText(h, "subject")); ok {
+		why = append(why, "its subject is that of an envelope or a receipt")
+	}
+	for l := range leaves(e.top, false) {
+		name := strings.ToLower(fileName(l.part))
+		if daticertNames[name] || name == "postacert.eml" {
+			why = append(why, "it has a part "+name)
+			break
+		}
+	}
+	for _, from := range addresses(h, "from") {
+		if strings.HasPrefix(strings.ToLower(from.Address), "posta-certificata@") {
+			why = append(why, "its sender is "+from.Address)
+			break
+		}
+	}
+	if len(why) > 0 {
+		r.warn(PECLookalike, "the message looks like PEC but no provider signed it: "+strings.Join(why, "; "))
+	}
+}
+
+func cutPrefix(subject string) (rest string, ok bool) {
+	for _, p := range prefixes {
+		if len(subject) >= len(p) && strings.EqualFold(subject[:len(p)], p) {
+			return strings.TrimSpace(subject[len(p):]), true
+		}
+	}
+	return subject, false
+}

@@ -1,0 +1,239 @@
+// Package sample makes messages as PEC providers send them, really signed by a
+// provider of its own with a fresh certification authority, for tests,
+// benchmarks and the demonstration. Structure and wording follow RFC 6109 §3
+// and §4 and what providers put on the wire: multipart/signed round a
+// multipart/mixed of text, daticert.xml and postacert.eml, CRLF line ends.
+//
+// The same provider, options, seed and order of calls give the same messages
+// but for keys and signature values. Nothing here is ever trusted by the daemon
+// unless its configuration names the sample CA.
+package sample
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync/atomic"
+	"time"
+
+	"github.com/smallstep/pkcs7"
+)
+
+// Options say what a provider is like; the zero value is a provider of today
+// with RSA keys and SHA-256.
+type Options struct {
+	Name   string      // of the organization; default "Gestore di Prova S.p.A."
+	Domain string      // of its addresses; default "pec.gestore.example"
+	ECDSA  bool        // P-256 keys instead of RSA 2048
+	Digest crypto.Hash // of its signatures: SHA1, SHA256 (default), SHA384 or SHA512
+	Now    time.Time   // when its certificates begin to be used; default the present
+	Seed   uint64      // part of the identifiers it gives
+
+	// Leaf changes the template of the signing certificate, to make ones that
+	// must not be trusted.
+	Leaf func(*x509.Certificate)
+}
+
+// Provider signs envelopes and receipts. It is safe for concurrent use.
+type Provider struct {
+	options Options
+	ca      *x509.Certificate
+	caKey   crypto.Signer
+	leaf    *x509.Certificate
+	key     crypto.Signer
+	serial  atomic.Int64
+}
+
+// lifetime of the signing certificate, as real ones have it.
+const lifetime = 3 * 365 * 24 * time.Hour
+
+// NewProvider makes a provider with a new CA and a signing certificate.
+func NewProvider(o Options) (*Provider, error) {
+	p := &Provider{options: o.orDefault()}
+	if err := p.newCA(); err != nil {
+		return nil, fmt.Errorf("making the sample CA: %w", err)
+	}
+	var err error
+	p.leaf, p.key, err = p.issue(p.options.Name, "Posta Certificata "+p.options.Name, p.Address(), p.options.Leaf)
+	if err != nil {
+		return nil, fmt.Errorf("making the sample provider's certificate: %w", err)
+	}
+	return p, nil
+}
+
+func (o Options) orDefault() Options {
+	if o.Name == "" {
+		o.Name = "Gestore di Prova S.p.A."
+	}
+	if o.Domain == "" {
+		o.Domain = "pec.gestore.example"
+	}
+	if o.Digest == 0 {
+		o.Digest = crypto.SHA256
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	return o
+}
+
+func (p *Provider) newCA() error {
+	key, err := p.newKey()
+	if err != nil {
+		return err
+	}
+	now := p.options.Now
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{Country: []string{"IT"}, Organization: []string{p.options.Name}, CommonName: "CA di prova " + p.options.Name},
+		NotBefore:    now.AddDate(-1, 0, 0), NotAfter: now.AddDate(9, 0, 0),
+		IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	p.caKey = key
+	p.ca, err = x509.ParseCertificate(der)
+	return err
+}
+
+func (p *Provider) newKey() (crypto.Signer, error) {
+	if p.options.ECDSA {
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	return rsa.GenerateKey(rand.Reader, 2048)
+}
+
+// issue makes a certificate for signing mail after RFC 6109 §5.5: no basic
+// constraints, the address only in the alternative name.
+func (p *Provider) issue(organization, name, address string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer, error) {
+	key, err := p.newKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:   serial,
+		Subject:        pkix.Name{Country: []string{"IT"}, CommonName: name},
+		NotBefore:      p.options.Now.AddDate(0, -1, 0),
+		NotAfter:       p.options.Now.Add(lifetime),
+		KeyUsage:       x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+		EmailAddresses: []string{address},
+	}
+	if organization != "" {
+		template.Subject.Organization = []string{organization}
+	}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, key.Public(), p.caKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return cert, key, err
+}
+
+// Address is what the provider sends from.
+func (p *Provider) Address() string { return "posta-certificata@" + p.options.Domain }
+
+// Domain is the provider's domain.
+func (p *Provider) Domain() string { return p.options.Domain }
+
+// CA is the trust anchor for the provider's messages.
+func (p *Provider) CA() *x509.Certificate { return p.ca }
+
+// CAPEM is the trust anchor as a PEM file.
+func (p *Provider) CAPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.ca.Raw})
+}
+
+// Certificate is the one the provider signs with.
+func (p *Provider) Certificate() *x509.Certificate { return p.leaf }
+
+// MarshalPEM holds the provider's certificates and private keys, so that
+// LoadProvider can continue it. It is a secret.
+func (p *Provider) MarshalPEM() ([]byte, error) {
+	var out []byte
+	for _, one := range []struct {
+		cert *x509.Certificate
+		key  crypto.Signer
+	}{{p.ca, p.caKey}, {p.leaf, p.key}} {
+		der, err := x509.MarshalPKCS8PrivateKey(one.key)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the sample provider's key: %w", err)
+		}
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.cert.Raw})...)
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
+	}
+	return out, nil
+}
+
+var errNotProvider = errors.New("not what MarshalPEM wrote")
+
+// LoadProvider makes the provider that MarshalPEM saved. Its identifiers begin
+// anew; give another Seed to keep them apart.
+func LoadProvider(data []byte, o Options) (*Provider, error) {
+	p := &Provider{options: o.orDefault()}
+	for _, to := range []struct {
+		cert **x509.Certificate
+		key  *crypto.Signer
+	}{{&p.ca, &p.caKey}, {&p.leaf, &p.key}} {
+		certBlock, rest := pem.Decode(data)
+		keyBlock, rest := pem.Decode(rest)
+		if certBlock == nil || keyBlock == nil {
+			return nil, fmt.Errorf("loading the sample provider: %w", errNotProvider)
+		}
+		data = rest
+		cert, err := x509.ParseCertificate(certBlock.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("loading the sample provider: %w", err)
+		}
+		key, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("loading the sample provider: %w", err)
+		}
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, fmt.Errorf("loading the sample provider: %w", errNotProvider)
+		}
+		*to.cert, *to.key = cert, signer
+	}
+	return p, nil
+}
+
+var digestOIDs = map[crypto.Hash]asn1.ObjectIdentifier{
+	crypto.SHA1: pkcs7.OIDDigestAlgorithmSHA1, crypto.SHA256: pkcs7.OIDDigestAlgorithmSHA256,
+	crypto.SHA384: pkcs7.OIDDigestAlgorithmSHA384, crypto.SHA512: pkcs7.OIDDigestAlgorithmSHA512,
+}
+
+var micalgs = map[crypto.Hash]string{crypto.SHA1: "sha1", crypto.SHA256: "sha-256", crypto.SHA384: "sha-384", crypto.SHA512: "sha-512"}
+
+// cms signs content; the signature is detached.
+func cms(content []byte, digest crypto.Hash, cert *x509.Certificate, key crypto.Signer, chain ...*x509.Certificate) ([]byte, error) {
+	sd, err := pkcs7.NewSignedData(content)
+	if err != nil {
+		return nil, err
+	}
+	sd.SetDigestAlgorithm(digestOIDs[digest])
+	if err := sd.AddSignerChain(cert, key, chain, pkcs7.SignerInfoConfig{}); err != nil {
+		return nil, err
+	}
+	sd.Detach()
+	return sd.Finish()
+}
