@@ -1,0 +1,553 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/protodaemon/protodaemon/register"
+)
+
+// copyMessages is how many messages are copied with one command, and doneAtOnce
+// how many ends of acts are recorded at the same time, to share their syncs.
+const (
+	copyMessages = 200
+	doneAtOnce   = 64
+)
+
+var (
+	errNoCopy   = errors.New("the server said OK to the copy, and there is no copy")
+	errNoMove   = errors.New("the server has no MOVE")
+	errNotGone  = errors.New("the server said OK to the removal, and the message is still there")
+	errNowhere  = errors.New("the message is neither in the watched folder nor where it should be; it will be moved when it is back")
+	errTakenOut = errors.New("somebody has marked the message deleted in the watched folder; it will be moved when the mark is taken away")
+)
+
+// job is a due act together with the messages that belong to it.
+type job struct {
+	due register.Due
+	act *act
+	// live are the messages of this act in the watched folder, marked those
+	// that have the mark \Deleted.
+	live, marked []imap.UID
+	// remove are those of them whose copy is confirmed.
+	remove []imap.UID
+}
+
+// folder is where the message of the act belongs.
+func (j *job) folder(p places) string {
+	if j.act.Outcome == register.Returned {
+		return p.inbox
+	}
+	return p.registered
+}
+
+// move does what is due. The register is told that an act has ended only when
+// a listing, made after everything was done, shows no message of it: so an act
+// takes two passes.
+func (o *owner) move(ctx context.Context, present map[imap.UID]item) (again bool, err error) {
+	due, err := o.in.opt.Office.Due(ctx, o.m.Organization, o.m.ID)
+	if err != nil {
+		return false, &registerError{fmt.Errorf("asking what is due: %w", err)}
+	}
+	o.pos.endActs(due)
+	jobs := o.jobs(due, present)
+	if len(jobs) == 0 {
+		return false, nil
+	}
+	for _, step := range []func(context.Context, []*job, map[imap.UID]item) error{
+		o.decide, o.lookFirst, o.finish, o.copy,
+	} {
+		if err := step(ctx, jobs, present); err != nil {
+			return false, err
+		}
+	}
+	return o.remove(ctx, jobs, present)
+}
+
+func (o *owner) jobs(due []register.Due, present map[imap.UID]item) []*job {
+	first := !o.askedDue
+	o.askedDue = true
+	var jobs []*job
+	byID := map[string]*job{}
+	for _, d := range due {
+		a := o.pos.acts[d.Pending.ID]
+		if a == nil {
+			// What is due when the owner starts may have been begun by the
+			// one before, whose notes were lost. What comes later was not.
+			a = &act{look: first}
+			o.pos.acts[d.Pending.ID] = a
+		}
+		if a.waiting() {
+			continue
+		}
+		if a.Outcome == "" && d.Kind == register.DueMove {
+			a.Outcome = register.Moved
+		}
+		j := &job{due: d, act: a}
+		byID[d.Pending.ID] = j
+		jobs = append(jobs, j)
+	}
+	for uid, it := range present {
+		j := byID[o.pos.known[uid].ID]
+		if j == nil {
+			continue
+		}
+		if it.deleted {
+			j.marked = append(j.marked, uid)
+		} else {
+			j.live = append(j.live, uid)
+		}
+	}
+	for _, j := range jobs {
+		slices.Sort(j.live)
+	}
+	return jobs
+}
+
+// decide chooses where rejected messages go: back to the inbox, or, when that
+// still holds the same message, to the registered folder.
+func (o *owner) decide(ctx context.Context, jobs []*job, _ map[imap.UID]item) error {
+	open := filter(jobs, func(j *job) bool { return j.act.Outcome == "" })
+	at, err := o.find(ctx, o.places.inbox, open, nil)
+	if err != nil {
+		return err
+	}
+	for _, j := range open {
+		copies := at.copies[j]
+		switch {
+		case len(copies) > 0 && len(j.live) > 0:
+			j.act.Outcome, j.act.look = register.Filed, true
+		case len(copies) > 0: // already there, by somebody's hand or ours
+			j.act.Outcome, j.act.Validity, j.act.Copies = register.Returned, at.validity, copies
+		case len(j.live) > 0:
+			j.act.Outcome, j.act.look = register.Returned, false
+		default:
+			j.act.Outcome, j.act.look = register.Filed, true
+		}
+		o.pos.noteAct(j.due.Pending.ID)
+	}
+	return nil
+}
+
+// lookFirst searches the target folder where a copy may exist that nobody
+// told us of: after a crash, a lost connection, or when the message is gone.
+func (o *owner) lookFirst(ctx context.Context, jobs []*job, present map[imap.UID]item) error {
+	for _, folder := range []string{o.places.registered, o.places.inbox} {
+		look := filter(jobs, func(j *job) bool {
+			return j.folder(o.places) == folder && len(j.act.Copies) == 0 && (j.act.look || len(j.live) == 0)
+		})
+		at, err := o.find(ctx, folder, look, present)
+		if err != nil {
+			return err
+		}
+		for _, j := range look {
+			j.act.look = false
+			if copies := at.copies[j]; len(copies) > 0 {
+				j.act.Validity, j.act.Copies = at.validity, copies
+				// The bytes are in the target: what lies here is the
+				// original of that copy, also where the mark of our own
+				// unfinished removal is on it.
+				j.act.Source, j.act.Copied = o.pos.valid, append(slices.Clone(j.live), at.marked[j]...)
+				j.marked = append(j.marked, at.marked[j]...)
+				o.pos.noteAct(j.due.Pending.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// finish records the acts of which nothing is left to do, and says of the
+// others why they stand still.
+func (o *owner) finish(ctx context.Context, jobs []*job, present map[imap.UID]item) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(doneAtOnce)
+	for _, j := range jobs {
+		j.remove = o.removable(j, present)
+		switch {
+		case len(j.live) > 0 || len(j.remove) > 0:
+		case len(j.act.Copies) > 0:
+			for _, uid := range j.marked {
+				o.pos.learn(uid, known{ID: j.due.Pending.ID, Message: j.due.Pending.Message, Spent: true})
+			}
+			g.Go(func() error { return o.in.opt.Office.Done(gctx, j.due.Pending.ID, o.place(j)) })
+		case len(j.marked) > 0:
+			o.blocked(ctx, j, errTakenOut)
+		default:
+			o.blocked(ctx, j, errNowhere)
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return &registerError{fmt.Errorf("recording a move: %w", err)}
+	}
+	return nil
+}
+
+// removable are the messages whose copy is confirmed and that the server can
+// still remove: without UIDPLUS, those that have no mark yet.
+func (o *owner) removable(j *job, present map[imap.UID]item) (uids []imap.UID) {
+	if j.act.Source != o.pos.valid {
+		return nil
+	}
+	for _, uid := range j.act.Copied {
+		if it, ok := present[uid]; ok && (!it.deleted || o.s.caps.Has(imap.CapUIDPlus)) {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
+}
+
+func (o *owner) place(j *job) register.Place {
+	p := register.Place{Outcome: j.act.Outcome, At: time.Now(), UIDValidity: j.act.Validity, UIDs: j.act.Copies}
+	if len(j.marked) > 0 && !o.s.caps.Has(imap.CapUIDPlus) {
+		p.Note = "the server can neither move a message nor remove one alone: the original stays in the watched folder, marked deleted"
+		if p.Outcome == register.Moved {
+			p.Outcome = register.Copied
+		}
+	}
+	return p
+}
+
+// blocked tells the register why an act stands still, and puts the next
+// attempt off.
+func (o *owner) blocked(ctx context.Context, j *job, why error) {
+	j.act.later(o.in.opt.Timing.MoveRetry, j.act.tries)
+	j.act.tries++
+	reason := oneLine(why)
+	o.in.opt.Office.Blocked(ctx, j.due.Pending.ID, reason)
+	if j.act.tries == 1 {
+		o.log.Warn("a message cannot be moved yet", "pending", j.due.Pending.ID, "err", reason)
+	}
+}
+
+// copy makes and confirms the copies of the messages that have none.
+func (o *owner) copy(ctx context.Context, jobs []*job, _ map[imap.UID]item) error {
+	for _, folder := range []string{o.places.registered, o.places.inbox} {
+		b := batch{folder: folder, of: map[imap.UID]*job{}}
+		for _, j := range jobs {
+			if j.folder(o.places) != folder || j.act.waiting() {
+				continue
+			}
+			for _, uid := range j.live {
+				if !slices.Contains(j.act.Copied, uid) || j.act.Source != o.pos.valid {
+					b.of[uid] = j
+				}
+			}
+			if len(b.of) >= copyMessages {
+				if err := o.copyBatch(ctx, b); err != nil {
+					return err
+				}
+				b.of = map[imap.UID]*job{}
+			}
+		}
+		if err := o.copyBatch(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch are messages to be copied with one command.
+type batch struct {
+	folder string
+	of     map[imap.UID]*job
+	size   int64
+}
+
+func (b batch) uids() (set imap.UIDSet) {
+	for uid := range b.of {
+		set.AddNum(uid)
+	}
+	return set
+}
+
+func (b batch) jobs() []*job {
+	var l []*job
+	for _, j := range b.of {
+		if !slices.Contains(l, j) {
+			l = append(l, j)
+		}
+	}
+	return l
+}
+
+// copyBatch copies, or moves where copying cannot be followed by a removal,
+// and learns which copies the server confirms. A batch that is refused is
+// tried message by message.
+func (o *owner) copyBatch(ctx context.Context, b batch) error {
+	if len(b.of) == 0 {
+		return nil
+	}
+	if err := o.noteBefore(ctx, b); err != nil {
+		if !answered(err) {
+			return err
+		}
+		o.refused(ctx, b, err)
+		return nil
+	}
+	got, err := o.transfer(ctx, b)
+	switch {
+	case err == nil:
+		return o.confirm(ctx, b, got)
+	case !answered(err):
+		return fmt.Errorf("copying messages: %w", err)
+	}
+	for _, j := range b.jobs() {
+		j.act.look = false // the server said that it has done nothing
+	}
+	if len(b.of) == 1 {
+		o.refused(ctx, b, err)
+		return nil
+	}
+	return o.copySingly(ctx, b)
+}
+
+func (o *owner) refused(ctx context.Context, b batch, err error) {
+	for _, j := range b.jobs() {
+		o.blocked(ctx, j, fmt.Errorf("the server refuses the copy into %s: %w", b.folder, err))
+	}
+}
+
+// copySingly stops when the server has refused three in a row: then it will
+// refuse the rest for the same reason.
+func (o *owner) copySingly(ctx context.Context, b batch) error {
+	row := 0
+	uids, _ := b.uids().Nums()
+	for _, uid := range uids {
+		j := b.of[uid]
+		if row == 3 {
+			j.act.after = time.Now().Add(o.in.opt.Timing.MoveRetry)
+			continue
+		}
+		if err := o.copyBatch(ctx, batch{folder: b.folder, of: map[imap.UID]*job{uid: j}}); err != nil {
+			return err
+		}
+		if row++; slices.Contains(j.act.Copied, uid) {
+			row = 0
+		}
+	}
+	return nil
+}
+
+// noteBefore notes where the target folder stands, so that the copies can be
+// told from what was there before, and makes the folder if somebody removed it.
+func (o *owner) noteBefore(ctx context.Context, b batch) error {
+	st, err := o.s.status(ctx, b.folder)
+	if answered(err) && b.folder == o.places.registered {
+		var p places
+		if p, err = o.s.resolve(ctx, o.m.Folders, true); err == nil && p.registered == b.folder {
+			st, err = o.s.status(ctx, b.folder)
+		} else if err == nil {
+			return fmt.Errorf("%w: the registered folder is now %s", errReset, p.registered)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("asking about the folder %s: %w", b.folder, err)
+	}
+	for _, j := range b.jobs() {
+		// After an earlier attempt its own beginning still counts.
+		if j.act.Validity != st.UIDValidity || j.act.Next == 0 {
+			j.act.Validity, j.act.Next = st.UIDValidity, st.UIDNext
+		}
+		j.act.look = true // until the answer is here
+		o.pos.noteAct(j.due.Pending.ID)
+	}
+	return o.pos.save(ctx)
+}
+
+// transfer sends COPY, or MOVE where the server has MOVE and either no UIDPLUS
+// to remove an original with or no room for a copy.
+func (o *owner) transfer(ctx context.Context, b batch) (copied, error) {
+	set, d := b.uids(), o.in.opt.Timing.Command*4
+	if !o.s.caps.Has(imap.CapUIDPlus) && o.s.caps.Has(imap.CapMove) {
+		return o.s.moveMessages(ctx, d, set, b.folder)
+	}
+	got, err := o.s.copyMessages(ctx, d, set, b.folder)
+	var no *imap.Error
+	if errors.As(err, &no) && no.Code == imap.ResponseCodeOverQuota && o.s.caps.Has(imap.CapMove) {
+		return o.s.moveMessages(ctx, d, set, b.folder)
+	}
+	return got, err
+}
+
+// copied is what COPYUID says; empty when the server said nothing.
+type copied struct {
+	validity uint32
+	from, to imap.UIDSet
+}
+
+func (s *session) copyMessages(ctx context.Context, d time.Duration, set imap.UIDSet, folder string) (c copied, err error) {
+	err = s.do(ctx, d, func() error {
+		data, err := s.c.Copy(set, folder).Wait()
+		c = copied{data.UIDValidity, data.SourceUIDs, data.DestUIDs}
+		return err
+	})
+	return c, err
+}
+
+// moveMessages is the only place that calls Client.Move, which on a server
+// without MOVE destroys a message whose copy fails: it sends COPY, STORE and
+// EXPUNGE without waiting. So the capabilities are read anew, and the wire
+// lets nothing but UID MOVE through.
+func (s *session) moveMessages(ctx context.Context, d time.Duration, set imap.UIDSet, folder string) (c copied, err error) {
+	err = s.do(ctx, s.t.Command, func() (err error) {
+		s.caps, err = s.c.Capability().Wait()
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	if !s.caps.Has(imap.CapMove) {
+		return c, &imap.Error{Type: imap.StatusResponseTypeNo, Text: errNoMove.Error()}
+	}
+	err = s.do(ctx, d, func() error {
+		s.w.onlyMove(true)
+		defer s.w.onlyMove(false)
+		data, err := s.c.Move(set, folder).Wait()
+		if err == nil {
+			c = moved(data)
+		}
+		return err
+	})
+	return c, err
+}
+
+func moved(d *imapclient.MoveData) copied {
+	from, _ := d.SourceUIDs.(imap.UIDSet)
+	to, _ := d.DestUIDs.(imap.UIDSet)
+	return copied{d.UIDValidity, from, to}
+}
+
+// target returns the copy of the message uid. The two sets name originals and
+// copies in the same order (RFC 4315 section 3).
+func (c copied) target(uid imap.UID) (imap.UID, bool) {
+	nth := uint64(0)
+	found := false
+	for _, r := range c.from {
+		if r.Start <= uid && uid <= r.Stop {
+			nth, found = nth+uint64(uid-r.Start), true
+			break
+		}
+		nth += uint64(r.Stop-r.Start) + 1
+	}
+	if !found {
+		return 0, false
+	}
+	for _, r := range c.to {
+		if n := uint64(r.Stop-r.Start) + 1; nth >= n {
+			nth -= n
+			continue
+		}
+		return r.Start + imap.UID(nth), true
+	}
+	return 0, false
+}
+
+// confirm takes note of the copies that COPYUID names. Where it names none of
+// a message, the copy has to be found in the target folder.
+func (o *owner) confirm(ctx context.Context, b batch, got copied) error {
+	var unnamed []*job
+	for _, j := range b.jobs() {
+		named := true
+		for _, uid := range j.live {
+			if b.of[uid] != j {
+				continue
+			}
+			if to, ok := got.target(uid); ok && got.validity == j.act.Validity {
+				o.copyIs(j, uid, uint32(to))
+			} else {
+				named = false
+			}
+		}
+		if !named {
+			unnamed = append(unnamed, j)
+		}
+		j.act.look = false
+	}
+	at, err := o.find(ctx, b.folder, unnamed, nil)
+	if err != nil {
+		return err
+	}
+	for _, j := range unnamed {
+		o.confirmFound(ctx, j, b, at.copies[j])
+	}
+	return o.pos.save(ctx)
+}
+
+// confirmFound counts a copy found in the target for each message without one.
+func (o *owner) confirmFound(ctx context.Context, j *job, b batch, copies []uint32) {
+	copies = slices.DeleteFunc(copies, func(c uint32) bool { return slices.Contains(j.act.Copies, c) })
+	for _, uid := range j.live {
+		if b.of[uid] != j || slices.Contains(j.act.Copied, uid) {
+			continue
+		}
+		if len(copies) == 0 {
+			o.blocked(ctx, j, errNoCopy)
+			return
+		}
+		o.copyIs(j, uid, copies[0])
+		copies = copies[1:]
+	}
+}
+
+func (o *owner) copyIs(j *job, uid imap.UID, to uint32) {
+	if j.act.Source != o.pos.valid {
+		j.act.Source, j.act.Copied = o.pos.valid, nil
+	}
+	j.act.Copied = append(j.act.Copied, uid)
+	j.act.Copies = append(j.act.Copies, to)
+	j.remove = append(j.remove, uid)
+	o.pos.noteAct(j.due.Pending.ID)
+}
+
+// remove marks the originals whose copies are confirmed and expunges exactly
+// them. Without UIDPLUS the mark is all: EXPUNGE would also take what others
+// have marked.
+func (o *owner) remove(ctx context.Context, jobs []*job, present map[imap.UID]item) (again bool, err error) {
+	var set imap.UIDSet
+	for _, j := range jobs {
+		if len(j.remove) == 0 {
+			continue
+		}
+		if j.act.removals++; j.act.removals > 3 {
+			j.act.removals = 0
+			o.blocked(ctx, j, errNotGone)
+			continue
+		}
+		set.AddNum(j.remove...)
+	}
+	if len(set) == 0 {
+		return false, o.pos.save(ctx)
+	}
+	d := o.in.opt.Timing.Command * 2
+	err = o.s.do(ctx, d, func() error {
+		return o.s.c.Store(set, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}, nil).Close()
+	})
+	if err == nil && o.s.caps.Has(imap.CapUIDPlus) {
+		err = o.s.do(ctx, d, func() error { return o.s.c.UIDExpunge(set).Close() })
+	}
+	if answered(err) {
+		for _, j := range jobs {
+			if len(j.remove) > 0 {
+				o.blocked(ctx, j, fmt.Errorf("the copy is made, and the server refuses to remove the original: %w", err))
+			}
+		}
+		return false, o.pos.save(ctx)
+	}
+	return true, errors.Join(err, o.pos.save(context.WithoutCancel(ctx)))
+}
+
+func filter(jobs []*job, keep func(*job) bool) (l []*job) {
+	for _, j := range jobs {
+		if keep(j) {
+			l = append(l, j)
+		}
+	}
+	return l
+}

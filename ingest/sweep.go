@@ -1,0 +1,410 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/protodaemon/protodaemon/register"
+	"github.com/protodaemon/protodaemon/store"
+)
+
+// How much is fetched with one command and is on its way at the same time.
+const (
+	batchMessages = 16
+	batchBytes    = 8 << 20
+	flightCount   = 32
+	flightBytes   = 64 << 20
+	chunkMessages = 512 // taken before the register's acts get their turn
+)
+
+// identityPrefix is what an oversized message is identified by, with its size.
+const identityPrefix = 64 << 10
+
+func sorted(found map[imap.UID]item) []item {
+	return slices.SortedFunc(maps.Values(found), func(a, b item) int { return int(int64(a.uid) - int64(b.uid)) })
+}
+
+// pass looks once and does what follows from it. It tells whether anything
+// was done after which one has to look again.
+func (o *owner) pass(ctx context.Context) (again bool, err error) {
+	noticed := o.noticed.Swap(0)
+	items, err := o.s.list(ctx)
+	if err != nil {
+		return false, fmt.Errorf("listing the folder: %w", err)
+	}
+	when := time.Now()
+	if noticed != 0 {
+		when = time.Unix(0, noticed)
+	}
+	present := map[imap.UID]item{}
+	for _, it := range items {
+		present[it.uid] = it
+	}
+	o.pos.prune(present)
+	for uid := range o.failing {
+		if _, ok := present[uid]; !ok {
+			delete(o.failing, uid)
+		}
+	}
+	took, err := o.take(ctx, o.unknown(items), when)
+	if err != nil {
+		return false, err
+	}
+	compared, err := o.compare(ctx, present)
+	if err != nil {
+		return false, err
+	}
+	moved, err := o.move(ctx, present)
+	return took || compared || moved, errors.Join(err, o.pos.save(ctx))
+}
+
+// unknown are the messages to be taken now: at most one chunk, those that
+// failed before at the end.
+func (o *owner) unknown(items []item) []item {
+	var fresh, failed []item
+	for _, it := range items {
+		_, is := o.pos.known[it.uid]
+		r := o.failing[it.uid]
+		switch {
+		case is || it.deleted:
+		case r == nil:
+			fresh = append(fresh, it)
+		case !r.waiting():
+			failed = append(failed, it)
+		}
+	}
+	all := append(fresh, failed...)
+	return all[:min(len(all), chunkMessages)]
+}
+
+// take fetches the messages and gives them into custody. What fails is noted
+// with the message; an error means that one cannot go on for now.
+func (o *owner) take(ctx context.Context, items []item, noticed time.Time) (took bool, err error) {
+	f := newFlight()
+	for len(items) > 0 && err == nil {
+		n := o.batch(items)
+		if items[0].size > o.in.opt.MaxMessage {
+			err = o.takeOversized(ctx, items[0], noticed)
+		} else {
+			err = o.fetch(ctx, items[:n], noticed, f)
+		}
+		items, took = items[n:], true
+	}
+	if worse := f.land(ctx, o); err == nil {
+		err = worse
+	}
+	return took, errors.Join(err, o.pos.save(context.WithoutCancel(ctx)))
+}
+
+// batch is how many of items are fetched with the next command: one alone if
+// it is large, oversized, or has failed before.
+func (o *owner) batch(items []item) int {
+	n, size := 0, int64(0)
+	for _, it := range items {
+		alone := o.failing[it.uid] != nil || it.size > o.in.opt.MaxMessage
+		if size += it.size; n > 0 && (alone || size > batchBytes || n == batchMessages) {
+			break
+		}
+		n++
+		if alone {
+			break
+		}
+	}
+	return n
+}
+
+// fetch receives the bodies and, when the server has confirmed the whole
+// command, sends each on its way into custody.
+func (o *owner) fetch(ctx context.Context, items []item, noticed time.Time, f *flight) error {
+	got := map[imap.UID]parcel{}
+	var current imap.UID
+	defer func() {
+		for _, p := range got {
+			p.blob.Close()
+		}
+	}()
+	var full error // the blobs', not the connection's
+	err := o.s.bodies(ctx, items, 0, func(uid imap.UID, lit imap.LiteralReader) {
+		i := slices.IndexFunc(items, func(it item) bool { return it.uid == uid })
+		if _, twice := got[uid]; twice || i < 0 || full != nil {
+			return
+		}
+		current = uid
+		p := parcel{item: items[i], noticed: noticed}
+		if p.blob, full = o.in.opt.Office.CreateBlob(ctx, o.m.Organization); full != nil {
+			return
+		}
+		got[uid] = p
+		_, full = io.Copy(p.blob, failsApart{lit})
+		p.size = lit.Size()
+		got[uid] = p
+		if full == nil {
+			current = 0
+		}
+	})
+	switch {
+	case err != nil:
+		return o.fetchFailed(items, got, current, err)
+	case full != nil:
+		return &registerError{fmt.Errorf("keeping a message: %w", full)}
+	}
+	for _, it := range items {
+		p, ok := got[it.uid]
+		if !ok {
+			o.failed(it.uid, failFetch, errNoBody)
+			continue
+		}
+		if p.size != it.size && !o.agreed(ctx, it, &p) {
+			continue
+		}
+		delete(got, it.uid)
+		f.send(ctx, o, p)
+	}
+	return nil
+}
+
+var (
+	errNoBody = errors.New("the server sent no body and said OK")
+	errSizes  = errors.New("the body has another size than the listing says")
+)
+
+// failsApart hides the errors of reading from who copies: bodies knows of
+// them itself, so what io.Copy reports is an error of writing.
+type failsApart struct{ r io.Reader }
+
+func (r failsApart) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	if err != nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// fetchFailed decides which message a failed command is due to. After NO each
+// is tried alone; after a broken connection it is the one that was on its way,
+// or the first that had not come.
+func (o *owner) fetchFailed(items []item, got map[imap.UID]parcel, current imap.UID, err error) error {
+	if answered(err) {
+		for _, it := range items {
+			if len(items) == 1 {
+				o.failed(it.uid, failFetch, err)
+			} else if o.failing[it.uid] == nil {
+				o.failing[it.uid] = &retry{}
+			}
+		}
+		return nil
+	}
+	for _, it := range items {
+		if _, ok := got[it.uid]; it.uid == current || current == 0 && !ok {
+			o.failed(it.uid, failFetch, err)
+			break
+		}
+	}
+	return fmt.Errorf("fetching messages: %w", err)
+}
+
+// agreed settles a body whose size is not RFC822.SIZE: some servers count
+// line ends differently. It is taken when a second fetch brings the same bytes.
+func (o *owner) agreed(ctx context.Context, it item, p *parcel) bool {
+	digest, _, err := p.blob.Commit(ctx)
+	if err != nil {
+		o.failed(it.uid, failStore, err)
+		return false
+	}
+	p.digest = digest
+	if o.odd[it.uid] == digest {
+		o.log.Warn("a message's size is not what the server lists", "uid", it.uid, "listed", it.size, "size", p.size)
+		return true
+	}
+	o.odd[it.uid] = digest
+	o.failed(it.uid, failSize, errSizes)
+	return false
+}
+
+// takeOversized records a message that is larger than what is fetched. It is
+// identified by its size and its beginning.
+func (o *owner) takeOversized(ctx context.Context, it item, noticed time.Time) error {
+	digest, err := o.prefixIdentity(ctx, it)
+	if err == nil && digest == (store.Digest{}) {
+		err = errNoBody
+	}
+	if err != nil {
+		o.failed(it.uid, failFetch, err)
+		if answered(err) || errors.Is(err, errNoBody) {
+			return nil
+		}
+		return fmt.Errorf("fetching the beginning of uid %d: %w", it.uid, err)
+	}
+	a := o.arrival(it, digest, noticed)
+	a.State = register.StateOversized
+	a.Reason = fmt.Sprintf("the message has %d octets, more than the %d that are fetched", it.size, o.in.opt.MaxMessage)
+	a.Summary = register.Summary{Kind: "email", Authenticity: "unsigned", Content: digest}
+	k, err := o.arrive(ctx, a)
+	if err != nil {
+		return err
+	}
+	o.found++
+	o.pos.learn(it.uid, k)
+	return nil
+}
+
+// prefixIdentity is the identity of an oversized message: the SHA-256 of its
+// RFC822.SIZE in decimal, a line feed and its first 64 KiB.
+func (o *owner) prefixIdentity(ctx context.Context, it item) (d store.Digest, err error) {
+	err = o.s.bodies(ctx, []item{{uid: it.uid, size: identityPrefix}}, identityPrefix, func(_ imap.UID, lit imap.LiteralReader) {
+		h := sha256.New()
+		fmt.Fprintf(h, "%d\n", it.size)
+		_, _ = io.Copy(h, io.LimitReader(lit, identityPrefix))
+		h.Sum(d[:0])
+	})
+	return d, err
+}
+
+// flight are the parcels on their way into custody at the same time. Only the
+// owner sends and lands.
+type flight struct {
+	done  chan outcome
+	n     int
+	bytes int64
+	out   []outcome
+}
+
+func newFlight() *flight { return &flight{done: make(chan outcome, flightCount)} }
+
+// send lets p take off as soon as there is room.
+func (f *flight) send(ctx context.Context, o *owner, p parcel) {
+	for f.n > 0 && (f.n == flightCount || f.bytes+p.size > flightBytes) {
+		f.receive()
+	}
+	f.n++
+	f.bytes += p.size
+	go func() { f.done <- o.keep(ctx, p) }()
+}
+
+func (f *flight) receive() {
+	out := <-f.done
+	f.n--
+	f.bytes -= out.size
+	f.out = append(f.out, out)
+}
+
+// land waits for all and notes what became of them. It returns an error when
+// none was taken: then the trouble is not one message's.
+func (f *flight) land(ctx context.Context, o *owner) error {
+	for f.n > 0 {
+		f.receive()
+	}
+	var first error
+	taken := 0
+	for _, out := range f.out {
+		switch {
+		case out.err == nil:
+			taken++
+			delete(o.failing, out.uid)
+			delete(o.odd, out.uid)
+			o.found++
+			o.pos.learn(out.uid, out.known)
+		case ctx.Err() != nil:
+			first = ctx.Err()
+		default:
+			first = cmp.Or(first, out.err)
+			o.failed(out.uid, out.reason, out.err)
+		}
+	}
+	if taken > 0 && ctx.Err() == nil {
+		return nil
+	}
+	return first
+}
+
+// compare withdraws what has left the folder, and forgets what is known of a
+// message that the register does not expect: the position may be newer than
+// the journal, and then the message has to be taken again.
+func (o *owner) compare(ctx context.Context, present map[imap.UID]item) (again bool, err error) {
+	expected, err := o.in.opt.Office.Expected(ctx, o.m.Organization, o.m.ID)
+	if err != nil {
+		return false, &registerError{fmt.Errorf("asking what should be in the folder: %w", err)}
+	}
+	here := map[string]bool{}
+	byID := map[string]bool{}
+	for _, p := range expected {
+		byID[p.ID] = true
+	}
+	for uid, k := range o.pos.known {
+		if present[uid].deleted {
+			continue
+		}
+		here[k.ID] = true
+		if !byID[k.ID] && !k.Spent && o.unexpected[uid] != k.ID {
+			o.unexpected[uid] = k.ID
+			o.pos.forget(uid)
+			again = true
+		}
+	}
+	if again {
+		return true, nil
+	}
+	var gone []register.Pending
+	for _, p := range expected {
+		if undecided[p.State] && !here[p.ID] && !o.maybeUnidentified(present, p) {
+			gone = append(gone, p)
+		}
+	}
+	if len(gone) == 0 {
+		return false, nil
+	}
+	return o.withdraw(ctx, present, gone)
+}
+
+var undecided = map[register.State]bool{
+	register.StatePending: true, register.StateQuarantined: true, register.StateOversized: true,
+}
+
+// maybeUnidentified tells whether p may be one of the messages that are in the
+// folder and not identified yet. One that keeps failing stands only for
+// entries of its own size.
+func (o *owner) maybeUnidentified(present map[imap.UID]item, p register.Pending) bool {
+	for uid, it := range present {
+		if _, is := o.pos.known[uid]; is || it.deleted {
+			continue
+		}
+		r := o.failing[uid]
+		if r == nil || r.tries < 3 || it.size == p.Size || o.odd[uid] != (store.Digest{}) {
+			return true
+		}
+	}
+	return false
+}
+
+// withdraw records what has left the folder, if a second listing agrees with
+// the first.
+func (o *owner) withdraw(ctx context.Context, present map[imap.UID]item, gone []register.Pending) (again bool, err error) {
+	items, err := o.s.list(ctx)
+	if err != nil {
+		return false, fmt.Errorf("listing the folder again: %w", err)
+	}
+	if !slices.EqualFunc(items, sorted(present), func(a, b item) bool { return a.uid == b.uid && a.deleted == b.deleted }) {
+		return true, nil
+	}
+	for _, p := range gone {
+		if _, err := o.in.opt.Office.Withdraw(ctx, p.ID); err != nil {
+			return false, &registerError{fmt.Errorf("recording that %s has left the folder: %w", p.ID, err)}
+		}
+		// What is only marked \Deleted comes back to life when the mark goes.
+		for uid, k := range o.pos.known {
+			if k.ID == p.ID {
+				o.pos.forget(uid)
+			}
+		}
+	}
+	return false, nil
+}
