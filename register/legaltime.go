@@ -22,7 +22,10 @@ type number struct {
 // digits writes the number with at least seven of them (art. 57).
 func (n number) digits() string { return fmt.Sprintf("%07d", n.n) }
 
-func counterName(year int) string { return "number/" + strconv.Itoa(year) }
+// counterPrefix begins the names of the counters of numbers; the year follows.
+const counterPrefix = "number/"
+
+func counterName(year int) string { return counterPrefix + strconv.Itoa(year) }
 
 // number gives the next one. The year and the day are those of the legal time
 // zone, in which the register gave all its numbers.

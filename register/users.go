@@ -203,35 +203,37 @@ func (d *draft) user(a Actor, name string, self bool) (account, error) {
 
 // DisableUser ends an account, its sessions and tokens.
 func (o *Office) DisableUser(ctx context.Context, a Actor, name string) error {
-	err := o.installation.do(ctx, nil, func(d *draft) error {
-		u, err := d.user(a, name, false)
-		if err != nil || u.Disabled {
-			return err
-		}
-		u.Disabled, u.Epoch = true, d.seq()
-		rows := []store.Row{
-			{Kind: rowUser, Key: name, Value: encode(u)},
-			{Kind: rowPassword, Key: name},
-		}
-		tokens, err := d.tokens()
-		if err != nil {
-			return err
-		}
-		for key, t := range tokens {
-			if t.User == name && !t.Revoked {
-				t.Revoked = true
-				rows = append(rows, store.Row{Kind: rowToken, Key: key, Value: encode(t)})
-			}
-		}
-		d.add(change{
-			typ: typeUserDisabled, fact: userFact(a, name), rows: rows,
-			witness: encode(note{Kind: noteDisabled, User: name}),
-		})
-		return nil
-	})
+	err := o.installation.do(ctx, nil, func(d *draft) error { return d.disable(a, name) })
 	if err != nil {
 		return fmt.Errorf("disabling user: %w", err)
 	}
+	return nil
+}
+
+func (d *draft) disable(a Actor, name string) error {
+	u, err := d.user(a, name, false)
+	if err != nil || u.Disabled {
+		return err
+	}
+	u.Disabled, u.Epoch = true, d.seq()
+	rows := []store.Row{
+		{Kind: rowUser, Key: name, Value: encode(u)},
+		{Kind: rowPassword, Key: name},
+	}
+	tokens, err := d.tokens()
+	if err != nil {
+		return err
+	}
+	for key, t := range tokens {
+		if t.User == name && !t.Revoked {
+			t.Revoked = true
+			rows = append(rows, store.Row{Kind: rowToken, Key: key, Value: encode(t)})
+		}
+	}
+	d.add(change{
+		typ: typeUserDisabled, fact: userFact(a, name), rows: rows,
+		witness: encode(note{Kind: noteDisabled, User: name}),
+	})
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -293,6 +292,3 @@ func (o *Office) Notes(ctx context.Context, org string) (store.Notes, error) {
 	}
 	return a.notes, nil
 }
-
-// mailboxNames lists all mailboxes of the view.
-func (v *view) mailboxNames() []mailboxName { return slices.Collect(maps.Keys(v.mailboxes)) }
