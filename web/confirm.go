@@ -1,6 +1,8 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,8 +12,12 @@ import (
 	"github.com/protodaemon/protodaemon/register"
 )
 
-// maxItems is how many confirmations one call may hold.
-const maxItems = 500
+// maxItems is how many confirmations one call may hold, and longestKey how
+// long an Idempotency-Key may be.
+const (
+	maxItems   = 500
+	longestKey = 200
+)
 
 // confirm gives one message its number. A message that has one already is
 // answered with it, and nothing of the body is used.
@@ -26,10 +32,37 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request, a register.Acto
 	}
 	result, err := s.office.Confirm(r.Context(), a, r.PathValue("id"), c)
 	if err != nil {
-		return err
+		return refused(err, c)
 	}
 	w.Header().Set("Location", location(result.Entry))
-	return writeJSON(w, confirmStatus(result), s.confirmed(result))
+	return writeJSON(w, confirmStatus(result), s.confirmed(r.Context(), a, result))
+}
+
+// refused gives a class that the filing plan lacks a code of its own, because
+// a program can offer the plan.
+func refused(err error, c register.Confirmation) error {
+	var field *register.FieldError
+	if !errors.As(err, &field) || field.Field != "classification" || strings.TrimSpace(c.Classification) == "" {
+		return err
+	}
+	p := fieldProblem(field, http.MethodPost)
+	p.Code = "unknown-class"
+	return p
+}
+
+// confirmed is the entry that a confirmation made or found.
+func (s *Server) confirmed(ctx context.Context, a register.Actor, r register.Result) entry {
+	e := s.entryOf(r.Entry)
+	if e.Already = r.Already; !e.Already {
+		e.Moved = "no"
+		return e
+	}
+	// Where its message is by now is worth a look, but not a failure: the
+	// entry is there.
+	if d, err := s.office.Entry(ctx, a, e.Organization, e.Register, e.Year, e.Number); err == nil {
+		e.Moved, e.Blocked = d.Moved, d.Blocked
+	}
+	return e
 }
 
 func confirmStatus(r register.Result) int {
@@ -49,8 +82,8 @@ func location(e register.Entry) string {
 // by its message; the key is kept with it.
 func idempotencyKey(r *http.Request) (string, error) {
 	key := r.Header.Get("Idempotency-Key")
-	if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return "", invalidParameter("Idempotency-Key", "at most 255 printable ASCII characters are allowed")
+	if len(key) > longestKey || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return "", invalidParameter("Idempotency-Key", fmt.Sprintf("at most %d printable ASCII characters are allowed", longestKey))
 	}
 	return key, nil
 }
@@ -88,8 +121,9 @@ func (s *Server) confirmMany(w http.ResponseWriter, r *http.Request, a register.
 	answer := struct {
 		Results []itemResult `json:"results"`
 	}{make([]itemResult, 0, len(results))}
-	for _, result := range results {
-		answer.Results = append(answer.Results, s.itemResult(result, r.Method))
+	for i, result := range results {
+		result.Err = refused(result.Err, body.Items[i].Confirmation)
+		answer.Results = append(answer.Results, s.itemResult(r.Context(), a, result))
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
@@ -102,19 +136,19 @@ func checkItems(items []register.Item) error {
 	seen := make(map[string]bool, len(items))
 	for i, item := range items {
 		if item.ID == "" || seen[item.ID] {
-			return &register.FieldError{Field: fmt.Sprintf("items.%d.id", i), Detail: "missing, or there already"}
+			return &register.FieldError{Field: fmt.Sprintf("items[%d].id", i), Detail: "missing, or there already"}
 		}
 		seen[item.ID] = true
 	}
 	return nil
 }
 
-func (s *Server) itemResult(r register.Result, method string) itemResult {
+func (s *Server) itemResult(ctx context.Context, a register.Actor, r register.Result) itemResult {
 	if r.Err != nil {
-		p := s.problemOf(r.Err, method)
+		p := s.problemOf(r.Err, http.MethodPost)
 		return itemResult{ID: r.ID, Status: p.Status, Problem: p}
 	}
-	e := s.confirmed(r)
+	e := s.confirmed(ctx, a, r)
 	return itemResult{ID: r.ID, Status: confirmStatus(r), Entry: &e}
 }
 

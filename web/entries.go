@@ -9,8 +9,9 @@ import (
 	"github.com/protodaemon/protodaemon/register"
 )
 
-// entry is a registrazione di protocollo. Moved and History are told where an
-// entry is read alone; Already where it was there before it was asked for.
+// entry is a registrazione di protocollo. History is told where an entry is
+// read alone, Moved there and where it is confirmed, Already where it was
+// there before it was asked for.
 type entry struct {
 	Organization    string              `json:"organization"`
 	Register        string              `json:"register"`
@@ -73,6 +74,9 @@ type event struct {
 }
 
 func (s *Server) event(e register.Event) event {
+	if e.At.IsZero() {
+		e.At = time.Now() // of a mailbox that was never seen
+	}
 	return event{e.Type, s.legal(e.At), e.By, e.Organization, e.Register, e.Mailbox, e.Pending, e.Entry, e.Data}
 }
 
@@ -99,12 +103,6 @@ func (s *Server) entryOf(e register.Entry) entry {
 		out.Lost = &register.Loss{Reason: l.Reason, Authority: l.Authority, At: s.legal(l.At)}
 	}
 	return out
-}
-
-func (s *Server) confirmed(r register.Result) entry {
-	e := s.entryOf(r.Entry)
-	e.Already = r.Already
-	return e
 }
 
 func (s *Server) entries(w http.ResponseWriter, r *http.Request, a register.Actor) error {

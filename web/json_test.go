@@ -76,7 +76,8 @@ func TestWhatAnErrorOfTheRegisterBecomes(t *testing.T) {
 		{&register.StateError{ID: "x", State: register.StateConfirming}, "POST", 409, "confirming", ""},
 		{&register.StateError{ID: "x", State: register.StateConfirmed, Decided: by}, "POST", 409, "already-confirmed", ""},
 		{&register.FieldError{Field: "subject", Detail: "empty"}, "POST", 422, "invalid", "subject"},
-		{&register.FieldError{Field: "classification", Detail: "no class 9.9"}, "POST", 422, "unknown-class", "classification"},
+		{refused(&register.FieldError{Field: "classification", Detail: "no class 9.9"}, register.Confirmation{Classification: "9.9"}), "POST", 422, "unknown-class", "classification"},
+		{refused(&register.FieldError{Field: "classification", Detail: "missing"}, register.Confirmation{}), "POST", 422, "invalid", "classification"},
 		{&register.FieldError{Field: "cursor", Detail: "unknown"}, "GET", 400, "invalid", "cursor"},
 		{errors.New("disk on fire"), "POST", 500, "internal", ""},
 	} {

@@ -127,16 +127,12 @@ func stateProblem(e *register.StateError, err error) *Problem {
 }
 
 // fieldProblem is a 422 for what a body says and a 400 for what an address
-// says. A class that the filing plan lacks has a code of its own, because a
-// program can offer the plan.
+// says.
 func fieldProblem(e *register.FieldError, method string) *Problem {
 	if method == http.MethodGet || method == http.MethodHead {
 		return invalidParameter(e.Field, e.Detail)
 	}
 	p := problem(http.StatusUnprocessableEntity, "invalid", e.Error())
-	if e.Field == "classification" {
-		p.Code = "unknown-class"
-	}
 	p.Field = e.Field
 	return p
 }
