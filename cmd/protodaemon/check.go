@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/protodaemon/protodaemon/configs"
+	"github.com/protodaemon/protodaemon/ingest"
+	"github.com/protodaemon/protodaemon/pec"
+)
+
+// checksAtOnce bounds the logins that run at a time.
+const checksAtOnce = 8
+
+// checked is what "check" prints.
+type checked struct {
+	OK        bool                 `json:"ok"`
+	Warnings  []string             `json:"warnings"`
+	Mailboxes []ingest.ProbeResult `json:"mailboxes"`
+}
+
+func checkCommand() *cobra.Command {
+	var echo bool
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Validate the configuration and try every mailbox",
+		Long: `Validates the configuration, logs in to every mailbox, and shows what its
+server can do and where the folders are. Opens nothing for writing. Warns when
+no trust anchor is configured. Exit status 1 if any mailbox fails.
+
+With --echo it also proves that news arrives: in a temporary folder that it
+creates and deletes, never in the watched one.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			trust, err := loadTrust(cfg)
+			if err != nil {
+				return err
+			}
+			c := check(cmd.Context(), cfg, trust, echo)
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				err = printJSON(cmd.OutOrStdout(), c)
+			} else {
+				err = printChecked(cmd.OutOrStdout(), c)
+			}
+			return errors.Join(err, c.err())
+		},
+	}
+	configFlag(cmd)
+	jsonFlag(cmd)
+	cmd.Flags().BoolVar(&echo, "echo", false, "prove that news arrives, in a temporary folder")
+	return requireFlags(cmd, "config")
+}
+
+// check tries all mailboxes, in the order of the configuration.
+func check(ctx context.Context, cfg *configs.Config, trust *pec.Trust, echo bool) checked {
+	boxes := mailboxesOf(cfg)
+	c := checked{OK: true, Warnings: []string{}, Mailboxes: make([]ingest.ProbeResult, len(boxes))}
+	if trust.Empty() && slices.ContainsFunc(boxes, func(m ingest.Mailbox) bool { return m.Kind == "pec" }) {
+		c.Warnings = append(c.Warnings, "pec.trust is empty: no message will be certified; put the certificate of the PEC providers' issuer there (README)")
+	}
+	var tries errgroup.Group
+	tries.SetLimit(checksAtOnce)
+	for i, m := range boxes {
+		tries.Go(func() error {
+			c.Mailboxes[i] = ingest.Probe(ctx, m, echo)
+			return nil
+		})
+	}
+	_ = tries.Wait() // each has its own outcome
+	for _, m := range c.Mailboxes {
+		c.OK = c.OK && m.OK
+	}
+	return c
+}
+
+// err names the mailboxes that failed, one a line.
+func (c checked) err() error {
+	var failed []error
+	for _, m := range c.Mailboxes {
+		if !m.OK {
+			failed = append(failed, fmt.Errorf("mailbox %s/%s: %s", m.Organization, m.Mailbox, m.Error))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func printChecked(w io.Writer, c checked) error {
+	var b strings.Builder
+	for _, warning := range c.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	for _, m := range c.Mailboxes {
+		writeMailbox(&b, m)
+	}
+	if len(c.Mailboxes) == 0 {
+		b.WriteString("the configuration holds; it names no mailbox\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeMailbox(b *strings.Builder, m ingest.ProbeResult) {
+	state := "ok"
+	if !m.OK {
+		state = "FAILED " + m.Code
+	}
+	fmt.Fprintf(b, "%s/%s: %s\n", m.Organization, m.Mailbox, state)
+	if !m.OK {
+		return
+	}
+	fmt.Fprintf(b, "  capabilities  %s\n", strings.Join(m.Capabilities, " "))
+	for _, f := range []struct{ what, name string }{
+		{"inbox", m.Folders.Inbox}, {"pending", m.Folders.Pending}, {"registered", m.Folders.Registered},
+	} {
+		if f.name == "" {
+			f.name = "not there yet; the daemon makes it"
+		}
+		fmt.Fprintf(b, "  %-12s  %s\n", f.what, f.name)
+	}
+	if m.Echo != "" {
+		fmt.Fprintf(b, "  news          by %s after %d ms\n", m.Echo, m.EchoMillis)
+	}
+	for _, warning := range m.Warnings {
+		fmt.Fprintf(b, "  warning       %s\n", warning)
+	}
+}

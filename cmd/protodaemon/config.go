@@ -1,0 +1,76 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/protodaemon/protodaemon/configs"
+	"github.com/protodaemon/protodaemon/register"
+)
+
+func configFlag(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "configuration file (YAML)")
+}
+
+// loadConfig reads the file of --config. What is wrong with it, or a file that
+// cannot be read, is wrong usage.
+func loadConfig(cmd *cobra.Command) (*configs.Config, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := configs.Load(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config --config FILE",
+		Short: "Print the effective configuration, with secrets masked",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			text, err := cfg.Masked()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	configFlag(cmd)
+	return requireFlags(cmd, "config")
+}
+
+// setupOf is what the register needs to know of the configuration.
+func setupOf(cfg *configs.Config, legalDay *time.Location) register.Setup {
+	s := register.Setup{Location: legalDay}
+	for _, o := range cfg.Organizations {
+		s.Organizations = append(s.Organizations, organizationOf(o))
+	}
+	return s
+}
+
+func organizationOf(o configs.Organization) register.Organization {
+	org := register.Organization{ID: o.ID, Name: o.Name, IPACode: o.IPACode, AOOCode: o.AOOCode, TaxCode: o.TaxCode}
+	for _, r := range o.Registers {
+		book := register.Book{
+			ID: r.ID, Name: r.Name, IPACode: r.IPACode, AOOCode: r.AOOCode, TaxCode: r.TaxCode,
+			Segnatura: r.Segnatura,
+		}
+		for _, m := range r.Mailboxes {
+			book.Mailboxes = append(book.Mailboxes, register.Mailbox{
+				Organization: o.ID, Register: r.ID, ID: m.ID, Kind: m.Kind, Address: m.Address,
+			})
+		}
+		org.Registers = append(org.Registers, book)
+	}
+	return org
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/protodaemon/protodaemon"
+
+// edges says what each package may import of ours: the direction in which the
+// program is built. A new package is entered here deliberately.
+var edges = map[string][]string{
+	"configs":          {},
+	"demo":             {},
+	"ingest":           {"pec", "register", "store"},
+	"internal/dovecot": {},
+	"pec":              {},
+	"pec/sample":       {"pec"},
+	"register":         {"store"},
+	"store":            {},
+	"store/storetest":  {"store"},
+	"web":              {"pec", "register", "store"},
+}
+
+// everything are the packages that put the others together.
+var everything = []string{"cmd/protodaemon", "bench"}
+
+func TestPackagesImportOnlyInTheDirectionOfTheDesign(t *testing.T) {
+	seen := 0
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		if slices.Contains(everything, name) {
+			continue
+		}
+		allowed, known := edges[name]
+		if !known {
+			t.Errorf("%s is not in the table of edges", name)
+			continue
+		}
+		seen++
+		for _, imported := range p.Imports {
+			ours, ok := strings.CutPrefix(imported, module+"/")
+			if ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which the design does not allow", name, ours)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no package was looked at")
+	}
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listed
+	d := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listed
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatalf("reading go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
