@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	_ "crypto/sha1" // the digests of digestAlgorithms
@@ -36,9 +37,10 @@ var (
 // inside it, if anything, the certificates it brings and its signers.
 type signedData struct {
 	content  []byte // nil when detached
+	typeName asn1.ObjectIdentifier
+	digests  []pkix.AlgorithmIdentifier // announced
 	certs    []*x509.Certificate
 	signers  []signerInfo
-	typeName asn1.ObjectIdentifier
 }
 
 // signerInfo is RFC 5652 §5.3.
@@ -131,7 +133,7 @@ func parseCMS(ber []byte) (*signedData, error) {
 	}
 	var inner struct {
 		Version      int
-		Digests      asn1.RawValue `asn1:"set"`
+		Digests      []pkix.AlgorithmIdentifier `asn1:"set"`
 		Content      encapsulated
 		Certificates asn1.RawValue `asn1:"optional,tag:0"`
 		CRLs         asn1.RawValue `asn1:"optional,tag:1"`
@@ -146,7 +148,7 @@ func parseCMS(ber []byte) (*signedData, error) {
 	if len(inner.Signers) > cmsSigners {
 		return nil, errBERBounds
 	}
-	sd := &signedData{typeName: inner.Content.Type, signers: inner.Signers}
+	sd := &signedData{typeName: inner.Content.Type, digests: inner.Digests, signers: inner.Signers}
 	if inner.Content.Content.FullBytes != nil {
 		if _, err := asn1.Unmarshal(inner.Content.Content.Bytes, &sd.content); err != nil {
 			return nil, fmt.Errorf("%w: %w", errBER, err)
@@ -198,6 +200,9 @@ func (sd *signedData) verify(si *signerInfo, content []byte) (signer, error) {
 	if s.cert == nil {
 		return s, errNoCertificate
 	}
+	if !sd.announced(si.Digest.Algorithm) {
+		return s, fmt.Errorf("%w: the signer's digest is not announced", errMismatch)
+	}
 	signed := content
 	if si.SignedAttrs.FullBytes != nil {
 		attrs, err := parseAttributes(si.SignedAttrs.Bytes)
@@ -217,6 +222,12 @@ func (sd *signedData) verify(si *signerInfo, content []byte) (signer, error) {
 	var err error
 	s.algorithm, err = verifyValue(s.cert.PublicKey, hash, si.Algorithm, sum(hash, signed), si.Signature)
 	return s, err
+}
+
+// announced tells that the digest is one of digestAlgorithms, without which a
+// stream could not be verified; openssl insists on it as well.
+func (sd *signedData) announced(digest asn1.ObjectIdentifier) bool {
+	return slices.ContainsFunc(sd.digests, func(a pkix.AlgorithmIdentifier) bool { return a.Algorithm.Equal(digest) })
 }
 
 // certificate finds the one a SignerIdentifier means, by issuer and serial

@@ -3,6 +3,7 @@ package pec
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func checkDetached(p *part) signedBy {
 	case !signatureMedia[p.children[1].media]:
 		return signedBy{status: SignatureInvalid, err: errors.New("the second part of the signed message is no signature")}
 	}
-	ber, err := readBounded(p.children[1].decoded(), signatureMax)
+	ber, err := strictContent(p.children[1], signatureMax)
 	if err != nil {
 		return failed(err)
 	}
@@ -70,7 +71,7 @@ func checkDetached(p *part) signedBy {
 // openOpaque reads an application/pkcs7-mime and returns its content as well,
 // whether or not it verifies (RFC 8551 §3.5.2).
 func openOpaque(p *part) (signedBy, []byte) {
-	ber, err := readBounded(p.decoded(), opaqueMax)
+	ber, err := strictContent(p, opaqueMax)
 	if err != nil {
 		return failed(err), nil
 	}
@@ -88,6 +89,24 @@ func openOpaque(p *part) (signedBy, []byte) {
 }
 
 var errTooLarge = errors.New("the signature is larger than is read")
+
+// strictContent decodes what a signature is made of. Attachments are decoded
+// leniently; here a byte that does not belong is a changed byte.
+func strictContent(p *part, limit int) ([]byte, error) {
+	if p.encoding() != "base64" {
+		return readBounded(p.decoded(), int64(limit))
+	}
+	if base64.StdEncoding.DecodedLen(len(p.content())) > limit+limit/8 {
+		return nil, errTooLarge
+	}
+	text := bytes.Map(dropBlank, p.content())
+	b := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Decode(b, text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBER, err)
+	}
+	return b[:n], nil
+}
 
 func readBounded(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))

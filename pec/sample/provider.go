@@ -38,6 +38,9 @@ type Options struct {
 	Now    time.Time   // when its certificates begin to be used; default the present
 	Seed   uint64      // part of the identifiers it gives
 
+	// Key makes the keys instead, for other kinds and sizes.
+	Key func() (crypto.Signer, error)
+
 	// Leaf changes the template of the signing certificate, to make ones that
 	// must not be trusted.
 	Leaf func(*x509.Certificate)
@@ -109,6 +112,9 @@ func (p *Provider) newCA() error {
 }
 
 func (p *Provider) newKey() (crypto.Signer, error) {
+	if p.options.Key != nil {
+		return p.options.Key()
+	}
 	if p.options.ECDSA {
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	}
@@ -147,6 +153,16 @@ func (p *Provider) issue(organization, name, address string, change func(*x509.C
 	}
 	cert, err := x509.ParseCertificate(der)
 	return cert, key, err
+}
+
+// CrossSign certifies the CA of another provider by the CA of this one, as a
+// public root certifies the issuing CA of PEC providers.
+func (p *Provider) CrossSign(other *Provider) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, other.ca, p.ca, other.ca.PublicKey, p.caKey)
+	if err != nil {
+		return nil, fmt.Errorf("certifying a sample CA: %w", err)
+	}
+	return x509.ParseCertificate(der)
 }
 
 // Address is what the provider sends from.
