@@ -293,7 +293,7 @@ func (n *notes) chunk(prefix, after string) (out []note, more bool, err error) {
 	err = n.view(func(b *bolt.Bucket) {
 		out, more = nil, false
 		c := b.Cursor()
-		for k, v := c.Seek([]byte(max(prefix, after))); bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
+		for k, v := c.Seek([]byte(max(prefix, after))); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
 			if string(k) == after {
 				continue
 			}
