@@ -189,17 +189,22 @@ func waitReady(t *testing.T, notices *net.UnixConn, d *process) {
 	}
 }
 
-// logged returns an attribute of the first log record with the message.
+// logged waits for a log record with the message and returns an attribute of
+// the first one.
 func (d *process) logged(t *testing.T, msg, key string) string {
 	t.Helper()
-	for line := range strings.Lines(d.log.String()) {
-		var record map[string]any
-		if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == msg {
-			return fmt.Sprint(record[key])
+	var value string
+	eventually(t, "the log holds "+msg, func() bool {
+		for line := range strings.Lines(d.log.String()) {
+			var record map[string]any
+			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == msg {
+				value = fmt.Sprint(record[key])
+				return true
+			}
 		}
-	}
-	t.Fatalf("nothing was logged as %q:\n%s", msg, d.log)
-	return ""
+		return false
+	})
+	return value
 }
 
 // stop ends the daemon as a service manager would and returns its exit status.
