@@ -1,7 +1,6 @@
 package pec
 
 import (
-	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -28,8 +27,8 @@ func toUTF8(b []byte, charset string) (text string, known bool) {
 		enc = nil
 	}
 	if enc == nil {
-		if utf8.Valid(bytes.TrimSuffix(b, cutRune(b))) {
-			return strings.ToValidUTF8(string(b), ""), known
+		if utf8.Valid(b) {
+			return string(b), known
 		}
 		enc = charmap.Windows1252
 	}
@@ -62,7 +61,7 @@ func ambiguous(charset string) bool {
 func utf8Text(b []byte) bool {
 	for _, c := range b {
 		if c >= utf8.RuneSelf {
-			return utf8.Valid(bytes.TrimSuffix(b, cutRune(b)))
+			return utf8.Valid(b)
 		}
 	}
 	return false

@@ -38,10 +38,12 @@ func (r *reader) truncated(yes bool) {
 	}
 }
 
+// readUpTo reads n bytes at most, not ending inside a UTF-8 character.
 func readUpTo(r io.Reader, n int) (b []byte, more bool) {
 	b, _ = io.ReadAll(io.LimitReader(r, int64(n)+1)) // decoders of bytes in memory do not fail
 	if len(b) > n {
-		return b[:n], true
+		b = b[:n]
+		return bytes.TrimSuffix(b, cutRune(b)), true
 	}
 	return b, false
 }

@@ -1,0 +1,78 @@
+package pec_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/protodaemon/protodaemon/pec"
+	"github.com/protodaemon/protodaemon/pec/sample"
+)
+
+// FuzzRead holds what must be true of every message there can be: reading it
+// again says the same, the attachments' bytes are those of OpenPart, nothing
+// is null, and it is certified only if a sample was and its signed part is
+// whole.
+func FuzzRead(f *testing.F) {
+	p := theProvider()
+	mix, err := sample.Mix(p, sample.Kinds(), 2)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var signed [][]byte
+	for _, m := range mix {
+		if len(m.Raw) < 100<<10 {
+			f.Add(m.Raw)
+		}
+		if m.Expect.Authenticity == pec.Certified {
+			_, entity := cut(f, m.Raw)
+			signed = append(signed, entity)
+		}
+	}
+	for _, raw := range []string{nestedMultiparts(60), "Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n\r\n----",
+		"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nRnJvbTogYQ==", "From: a@b\r\nSubject: =?utf-8?Q?=C3?= =?utf-8?Q?=A9?=\r\n"} {
+		f.Add([]byte(raw))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		a := read(raw, p)
+		checkComplete(t, raw, a)
+		first, _ := json.Marshal(a)
+		again, _ := json.Marshal(read(raw, p))
+		if !bytes.Equal(first, again) {
+			t.Errorf("read twice:\n%s\n%s", first, again)
+		}
+		if a.Authenticity == pec.Certified && !slices.ContainsFunc(signed, func(entity []byte) bool {
+			return bytes.Contains(crlf(raw), crlf(entity))
+		}) {
+			t.Error("certified, but no provider signed this")
+		}
+	})
+}
+
+func crlf(b []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+}
+
+// FuzzSignedPart changes one byte of the signed part of a genuine envelope; it
+// is never certified again.
+func FuzzSignedPart(f *testing.F) {
+	p := theProvider()
+	raw := genuine(f, p)
+	_, entity := cut(f, raw)
+	from := bytes.Index(raw, entity)
+	for _, i := range []uint{0, 10, 60, 400, 900, 1500} {
+		f.Add(i, byte(1))
+		f.Add(i, byte('\r'))
+	}
+	f.Fuzz(func(t *testing.T, i uint, mask byte) {
+		if mask == 0 {
+			return
+		}
+		changed := bytes.Clone(raw)
+		changed[from+int(i%uint(len(entity)))] ^= mask
+		if a := read(changed, p); a.Authenticity == pec.Certified {
+			t.Errorf("byte %d with mask %#x: still certified", i, mask)
+		}
+	})
+}

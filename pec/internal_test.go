@@ -1,0 +1,136 @@
+package pec
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"mime/quotedprintable"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// FuzzBER: what comes out is definite and stays as it is when done again, and
+// DER comes out as it went in.
+func FuzzBER(f *testing.F) {
+	for _, s := range []string{"\x30\x00", "\x30\x80\x00\x00", "\x24\x80\x04\x01a\x04\x02bc\x00\x00", "\x30\x82\x00\x03\x02\x01\x05",
+		"\x30\x80\xa0\x80\x24\x80\x24\x03\x04\x01x\x00\x00\x00\x00\x00\x00", strings.Repeat("\x30\x80", 100)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		der, err := derFromBER(b)
+		if err != nil {
+			return
+		}
+		again, err := derFromBER(der)
+		if err != nil || !bytes.Equal(der, again) {
+			t.Errorf("%x -> %x -> %x, %v", b, der, again, err)
+		}
+	})
+}
+
+func TestDERFromBER(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x24\x80\x04\x01a\x24\x80\x04\x02bc\x00\x00\x00\x00": "\x04\x03abc",
+		"\x30\x81\x03\x02\x01\x05":                            "\x30\x03\x02\x01\x05",
+		"\x30\x80\x02\x01\x05\x00\x00tail":                    "\x30\x03\x02\x01\x05",
+		"\x30\x03\x02\x01\x05":                                "\x30\x03\x02\x01\x05",
+	} {
+		if got, err := derFromBER([]byte(in)); err != nil || string(got) != want {
+			t.Errorf("%x: %x %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "\x30", "\x30\x05\x02\x01\x05", "\x04\x80\x00\x00", "\x24\x03\x02\x01\x05", "\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff", "\x30\x03\x02\x05\x05"} {
+		if got, err := derFromBER([]byte(in)); err == nil {
+			t.Errorf("%x accepted: %x", in, got)
+		}
+	}
+}
+
+// FuzzCMS: whatever is parsed verifies nothing that was not signed.
+func FuzzCMS(f *testing.F) {
+	f.Add([]byte("\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0\x80\x30\x80\x02\x01\x01\x31\x00\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01\x00\x00\x31\x00\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sd, err := parseCMS(b)
+		if err != nil {
+			if s := failed(err).status; s != SignatureInvalid && s != SignatureError {
+				t.Errorf("a failure is %s", s)
+			}
+			return
+		}
+		content := []byte("nobody signed this")
+		if s := sd.check(content); s.status == SignatureValid {
+			t.Error("a signature over content nobody signed is valid")
+		}
+	})
+}
+
+// FuzzDaticert: what is read can be written as JSON, is valid text, and a
+// certificate without error names its kind and time.
+func FuzzDaticert(f *testing.F) {
+	f.Add([]byte(`<postacert tipo="accettazione" errore="nessuno"><intestazione><mittente>a</mittente><destinatari tipo="esterno">b</destinatari></intestazione><dati><data zona="+0100"><giorno>01/01/2026</giorno><ora>00:00:00</ora></data><ricevuta tipo="breve"/></dati></postacert>`))
+	f.Add([]byte(`<?xml version="1.0" encoding="ISO-8859-1"?><postacert tipo="x">` + "\xe9"))
+	f.Add([]byte(`<postacert><dati><data zona="+9999"><giorno>1/1/0000</giorno>`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := parseDaticert(b)
+		if err == nil && (c.Type == "" || c.Time == nil) {
+			t.Errorf("accepted without kind or time: %+v", c)
+		}
+		if c.Recipients == nil {
+			t.Error("recipients are null")
+		}
+		out, jsonErr := json.Marshal(c)
+		if jsonErr != nil || bytes.Contains(out, []byte(`\ufffd`)) && !bytes.Contains(b, []byte("\ufffd")) {
+			t.Logf("%s", out)
+		}
+		if jsonErr != nil {
+			t.Error(jsonErr)
+		}
+		if c.Time != nil && c.Time.Format(time.RFC3339) == "" {
+			t.Error("a time that cannot be written")
+		}
+	})
+}
+
+// FuzzTransfer: what the standard encoders write comes back, however the
+// reader is asked, and junk never stops a decoder.
+func FuzzTransfer(f *testing.F) {
+	f.Add([]byte("perché\r\n= \t\r\nx"), "QUJD\r\n=RA==\r\n!")
+	f.Add(bytes.Repeat([]byte("abcdefg = "), 9000), strings.Repeat("=", 40000))
+	f.Fuzz(func(t *testing.T, data []byte, junk string) {
+		var q bytes.Buffer
+		w := quotedprintable.NewWriter(&q)
+		w.Binary = true
+		w.Write(data)
+		w.Close()
+		for encoding, body := range map[string]string{"quoted-printable": q.String(), "base64": lines76(base64.StdEncoding.EncodeToString(data))} {
+			got, err := io.ReadAll(iotest.HalfReader(encodedPart(encoding, body).decoded()))
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s: %d bytes in, %d out, %v", encoding, len(data), len(got), err)
+			}
+			one, _ := io.ReadAll(encodedPart(encoding, junk).decoded())
+			two, err := io.ReadAll(iotest.OneByteReader(encodedPart(encoding, junk).decoded()))
+			if err != nil || !bytes.Equal(one, two) {
+				t.Errorf("%s of junk: %q %q %v", encoding, one, two, err)
+			}
+		}
+	})
+}
+
+func encodedPart(encoding, body string) *part {
+	raw := []byte("Content-Transfer-Encoding: " + encoding + "\r\n\r\n" + body)
+	p := &part{doc: &document{raw: raw}, body: len(raw) - len(body), end: len(raw)}
+	p.header.fields = []field{{"content-transfer-encoding", encoding}}
+	return p
+}
+
+func lines76(s string) string {
+	var b strings.Builder
+	for len(s) > 76 {
+		b.WriteString(s[:76] + "\r\n")
+		s = s[76:]
+	}
+	return b.String() + s
+}
