@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +32,8 @@ type fixture struct {
 	client *http.Client
 	doc    *apiDoc
 	log    *logBuffer
-	admin  string // a token
+	tokens map[string]string // by user
+	admin  string            // capo's token
 }
 
 var organizationsOfTests = []register.Organization{
@@ -41,6 +44,72 @@ var organizationsOfTests = []register.Organization{
 	{ID: "camera", Name: "Camera di Esempio", IPACode: "came", AOOCode: "AOO1", Registers: []register.Book{
 		{ID: "ist", Name: "Affari istituzionali", Mailboxes: []register.Mailbox{{ID: "pec", Kind: "pec", Address: "camera@pec.example.it"}}},
 	}},
+}
+
+// usersOfTests have one role each; capo is the administrator.
+var usersOfTests = map[string]register.Grant{
+	"capo":     {Role: register.Admin},
+	"revisore": {Role: register.Auditor},
+	"altra":    {Role: register.Operator, Organization: "ordine"},
+	"ist":      {Role: register.Operator, Organization: "ordine", Register: "ist"},
+	"dis":      {Role: register.Operator, Organization: "ordine", Register: "dis"},
+	"camera":   {Role: register.Auditor, Organization: "camera"},
+}
+
+// beginning is a data directory with the users and their tokens. It is made
+// once, because hashing passwords takes its time, and copied for each test.
+var beginning = sync.OnceValues(func() (begun, error) {
+	dir, err := os.MkdirTemp("", "web-test-")
+	if err != nil {
+		return begun{}, err
+	}
+	office, end, err := openOffice(dir)
+	if err != nil {
+		return begun{}, err
+	}
+	defer end()
+	b := begun{dir: dir, tokens: make(map[string]string)}
+	for name, g := range usersOfTests {
+		if b.tokens[name], err = addUser(office, name, g); err != nil {
+			return begun{}, err
+		}
+	}
+	return b, nil
+})
+
+type begun struct {
+	dir    string
+	tokens map[string]string // by user
+}
+
+func openOffice(dir string) (*register.Office, func(), error) {
+	ctx := context.Background()
+	st, err := store.OpenBolt(ctx, store.Options{Dir: dir, Reserve: -1})
+	if err != nil {
+		return nil, nil, err
+	}
+	office, err := register.Open(ctx, st, register.Setup{Location: rome, Organizations: organizationsOfTests})
+	if err != nil {
+		return nil, nil, errors.Join(err, st.Close())
+	}
+	return office, func() { _, _ = office.Close(), st.Close() }, nil
+}
+
+var rome = func() *time.Location {
+	l, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		panic(err)
+	}
+	return l
+}()
+
+func addUser(o *register.Office, name string, g register.Grant) (token string, err error) {
+	u := register.User{Name: name, GivenName: "Anna", Surname: "Rossi", Grants: []register.Grant{g}}
+	if err := o.AddUser(context.Background(), register.System(), u, "una password lunga"); err != nil {
+		return "", err
+	}
+	_, token, err = o.CreateToken(context.Background(), register.System(), name, time.Hour)
+	return token, err
 }
 
 func newFixture(t *testing.T, change ...func(*Options)) *fixture {
@@ -56,21 +125,28 @@ func newFixture(t *testing.T, change ...func(*Options)) *fixture {
 // newQuietFixture is one that listens nowhere.
 func newQuietFixture(t *testing.T, change ...func(*Options)) *fixture {
 	t.Helper()
+	b, err := beginning()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+		t.Fatal(err)
+	}
+	f := fixtureIn(t, dir, change...)
+	f.tokens, f.admin = b.tokens, b.tokens["capo"]
+	return f
+}
+
+// fixtureIn is one with what the data directory holds.
+func fixtureIn(t *testing.T, dir string, change ...func(*Options)) *fixture {
+	t.Helper()
 	f := &fixture{t: t, doc: loadDoc(t), log: new(logBuffer)}
-	st, err := store.OpenBolt(t.Context(), store.Options{Dir: t.TempDir(), Reserve: -1})
+	office, end, err := openOffice(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = st.Close() })
-	rome, err := time.LoadLocation("Europe/Rome")
-	if err != nil {
-		t.Fatal(err)
-	}
-	office, err := register.Open(t.Context(), st, register.Setup{Location: rome, Organizations: organizationsOfTests})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = office.Close() })
+	t.Cleanup(end)
 	metrics := prometheus.NewRegistry()
 	o := Options{Office: office, Location: rome, Gatherer: metrics, Registerer: metrics,
 		Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
@@ -80,23 +156,7 @@ func newQuietFixture(t *testing.T, change ...func(*Options)) *fixture {
 	if f.Server, err = New(o); err != nil {
 		t.Fatal(err)
 	}
-	f.admin = f.token("capo", register.Grant{Role: register.Admin})
 	return f
-}
-
-// token makes a user with the grant and returns a token of it.
-func (f *fixture) token(name string, g register.Grant) string {
-	f.t.Helper()
-	ctx := f.t.Context()
-	u := register.User{Name: name, GivenName: "Anna", Surname: "Rossi", Grants: []register.Grant{g}}
-	if err := f.office.AddUser(ctx, register.System(), u, "una password lunga"); err != nil {
-		f.t.Fatal(err)
-	}
-	_, secret, err := f.office.CreateToken(ctx, register.System(), name, time.Hour)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return secret
 }
 
 // answer is a response with its body.
@@ -181,7 +241,10 @@ func (f *fixture) want(status int, a answer) answer {
 	return a
 }
 
-func as(token string) []string { return []string{"Authorization", "Bearer " + token} }
+func bearing(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+// as asks as one of usersOfTests.
+func (f *fixture) as(user string) []string { return bearing(f.tokens[user]) }
 
 // letter is an ordinary message with two attachments.
 func letter(subject string) []byte {

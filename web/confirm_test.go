@@ -44,8 +44,7 @@ func TestConfirmingTwiceFindsTheSameEntry(t *testing.T) {
 	f := newFixture(t)
 	p := f.arrive("ordine", "pec", letter("Istanza"))
 	f.post(201, confirmPath(p), plain)
-	other := f.token("altra", register.Grant{Role: register.Operator, Organization: "ordine"})
-	a := f.post(200, confirmPath(p), `{"classification":"9.9.9","subject":"Altro"}`, as(other)...)
+	a := f.post(200, confirmPath(p), `{"classification":"9.9.9","subject":"Altro"}`, f.as("altra")...)
 	var e entry
 	a.read(t, &e)
 	if e.Number != "0000001" || e.Subject != "Istanza" || !e.Already || e.ConfirmedBy != "capo" || e.ConfirmedAt == nil {
@@ -76,7 +75,6 @@ func TestWhatCannotBeConfirmedSaysWhy(t *testing.T) {
 	}
 	rejected := f.arrive("ordine", "pec", letter("Respinta"))
 	f.post(200, "/api/v1/pending/"+rejected.ID+"/reject", `{"reason":"non di competenza"}`)
-	auditor := f.token("revisore", register.Grant{Role: register.Auditor})
 	for _, c := range []struct {
 		name, path, body string
 		header           []string
@@ -89,12 +87,12 @@ func TestWhatCannotBeConfirmedSaysWhy(t *testing.T) {
 		{"unknown member", confirmPath(p), `{"classificazione":"1.1"}`, nil, 400, "unknown-field", "classificazione"},
 		{"broken", confirmPath(p), `{"classification"`, nil, 400, "bad-json", ""},
 		{"a form", confirmPath(p), `classification=1.1`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "unsupported-media-type", ""},
-		{"auditor", confirmPath(p), plain, as(auditor), 403, "forbidden", ""},
+		{"auditor", confirmPath(p), plain, f.as("revisore"), 403, "forbidden", ""},
 		{"unknown", "/api/v1/pending/nessuno/confirm", plain, nil, 404, "not-found", ""},
 		{"withdrawn", confirmPath(withdrawn), plain, nil, 409, "withdrawn", ""},
 		{"rejected", confirmPath(rejected), plain, nil, 409, "rejected", ""},
 		{"no reason", "/api/v1/pending/" + p.ID + "/reject", `{"reason":""}`, nil, 422, "invalid", "reason"},
-		{"auditor rejects", "/api/v1/pending/" + p.ID + "/reject", `{"reason":"x"}`, as(auditor), 403, "forbidden", ""},
+		{"auditor rejects", "/api/v1/pending/" + p.ID + "/reject", `{"reason":"x"}`, f.as("revisore"), 403, "forbidden", ""},
 	} {
 		got := f.post(c.status, c.path, c.body, c.header...).problem()
 		if got.Code != c.code || got.Field != c.field {

@@ -86,9 +86,8 @@ func TestOneEntryTellsItsHistory(t *testing.T) {
 	for _, missing := range []string{path + "2", path + "x", entriesOf + "/1999/1", entriesOf + "/MMXXVI/1"} {
 		f.get(404, missing)
 	}
-	dis := f.token("dis", register.Grant{Role: register.Operator, Organization: "ordine", Register: "dis"})
-	f.get(403, path+"1", as(dis)...)
-	f.get(403, path+"1/attachments/1", as(dis)...)
+	f.get(403, path+"1", f.as("dis")...)
+	f.get(403, path+"1/attachments/1", f.as("dis")...)
 }
 
 func TestTheAttachmentsOfAnEntry(t *testing.T) {

@@ -116,8 +116,7 @@ func TestTheStreamTellsOfWhatHappens(t *testing.T) {
 
 func TestTheStreamTellsNobodyOfOtherRegisters(t *testing.T) {
 	f := newFixture(t)
-	camera := f.token("camera", register.Grant{Role: register.Auditor, Organization: "camera"})
-	e := f.listen(as(camera)...)
+	e := f.listen(f.as("camera")...)
 	f.arrivals("ordine", "pec")
 	f.arrivals("camera", "pec")
 	for range 5 {
@@ -142,8 +141,7 @@ func TestOneUserHasABoundedNumberOfStreams(t *testing.T) {
 	if a := f.get(429, "/api/v1/events"); a.problem().Code != "too-many-streams" || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%s", a.body)
 	}
-	other := f.token("altra", register.Grant{Role: register.Operator})
-	if r := f.listen(as(other)...).resp; r.StatusCode != 200 {
+	if r := f.listen(f.as("altra")...).resp; r.StatusCode != 200 {
 		t.Errorf("another user's stream: %d", r.StatusCode)
 	}
 	for _, e := range open {
@@ -160,11 +158,15 @@ func TestOneUserHasABoundedNumberOfStreams(t *testing.T) {
 // revoked while its stream is open.
 func TestAStreamBeatsAndEndsWithItsRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newQuietFixture(t)
+		f := fixtureIn(t, t.TempDir())
 		ctx := t.Context()
-		id, secret, err := f.office.CreateToken(ctx, register.System(), "capo", time.Hour)
+		secret, err := addUser(f.office, "capo", register.Grant{Role: register.Admin})
 		if err != nil {
 			t.Fatal(err)
+		}
+		tokens, err := f.office.Tokens(ctx, register.System())
+		if err != nil || len(tokens) != 1 {
+			t.Fatalf("%v, %v", tokens, err)
 		}
 		r := httptest.NewRequest("GET", "/api/v1/events", nil)
 		r.Header.Set("Authorization", "Bearer "+secret)
@@ -175,7 +177,7 @@ func TestAStreamBeatsAndEndsWithItsRight(t *testing.T) {
 			f.ServeHTTP(w, r)
 		}()
 		time.Sleep(3*heartbeat + time.Second)
-		if err := f.office.RevokeToken(ctx, register.System(), id.ID); err != nil {
+		if err := f.office.RevokeToken(ctx, register.System(), tokens[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		<-ended

@@ -33,7 +33,7 @@ func TestWhoIsNotKnownSeesNothing(t *testing.T) {
 func TestWrongTokensAreThrottledAndARightOneWaitsToo(t *testing.T) {
 	f := newFixture(t)
 	for range failures {
-		f.get(401, "/api/v1/mailboxes", as("wrong")...)
+		f.get(401, "/api/v1/mailboxes", bearing("wrong")...)
 	}
 	a := f.get(429, "/api/v1/mailboxes")
 	if a.problem().Code != "too-many-attempts" || a.Header.Get("Retry-After") == "" {

@@ -42,14 +42,13 @@ func TestReadinessGivesReasonsAndKeepsDetailsForThisMachine(t *testing.T) {
 func TestMetricsAreForThisMachineAndForUsers(t *testing.T) {
 	f := newFixture(t)
 	f.get(200, "/api/v1/mailboxes")
-	auditor := f.token("revisore", register.Grant{Role: register.Auditor, Organization: "camera"})
 	for _, c := range []struct {
 		name, token, forwarded string
 		status                 int
 	}{
 		{"this machine", "", "", 200},
 		{"behind a proxy", "", "192.0.2.1", 401},
-		{"with a token", "Bearer " + auditor, "192.0.2.1", 200},
+		{"with a token", "Bearer " + f.tokens["camera"], "192.0.2.1", 200},
 	} {
 		a := f.get(c.status, "/metrics", "Authorization", c.token, "X-Forwarded-For", c.forwarded)
 		if has := strings.Contains(string(a.body), `protodaemon_http_request_duration_seconds_count{method="GET",route="/api/v1/mailboxes",status="200"} 1`); has != (c.status == 200) {

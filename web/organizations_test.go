@@ -9,20 +9,19 @@ import (
 
 func TestACallerSeesOnlyWhatHisRolesReach(t *testing.T) {
 	f := newFixture(t)
-	dis := f.token("disciplina", register.Grant{Role: register.Operator, Organization: "ordine", Register: "dis"})
 	var orgs page[organization]
-	f.get(200, "/api/v1/organizations", as(dis)...).read(t, &orgs)
+	f.get(200, "/api/v1/organizations", f.as("dis")...).read(t, &orgs)
 	if len(orgs.Items) != 1 || orgs.Items[0].ID != "ordine" || len(orgs.Items[0].Registers) != 1 || orgs.Items[0].Registers[0].ID != "dis" {
 		t.Errorf("%+v", orgs)
 	}
 	var boxes page[mailbox]
-	f.get(200, "/api/v1/mailboxes", as(dis)...).read(t, &boxes)
+	f.get(200, "/api/v1/mailboxes", f.as("dis")...).read(t, &boxes)
 	if len(boxes.Items) != 1 || boxes.Items[0].ID != "dis" {
 		t.Errorf("%+v", boxes)
 	}
-	f.get(403, "/api/v1/organizations/ordine/registers/ist/pending", as(dis)...)
-	f.get(403, "/api/v1/organizations/ordine/registers/ist/entries", as(dis)...)
-	f.get(403, "/api/v1/organizations/camera/filing-plan", as(dis)...)
+	f.get(403, "/api/v1/organizations/ordine/registers/ist/pending", f.as("dis")...)
+	f.get(403, "/api/v1/organizations/ordine/registers/ist/entries", f.as("dis")...)
+	f.get(403, "/api/v1/organizations/camera/filing-plan", f.as("dis")...)
 }
 
 func TestOrganizationsArePaged(t *testing.T) {
@@ -70,8 +69,7 @@ func TestASweepReachesTheMailboxAndNobodyWaits(t *testing.T) {
 		t.Error("the mailbox's owner was not told")
 	}
 	f.post(404, "/api/v1/mailboxes/ordine/nessuna/sweep", "")
-	auditor := f.token("revisore", register.Grant{Role: register.Auditor})
-	f.post(403, "/api/v1/mailboxes/ordine/pec/sweep", "", as(auditor)...)
+	f.post(403, "/api/v1/mailboxes/ordine/pec/sweep", "", f.as("revisore")...)
 }
 
 func TestANewOrganizationHasAFilingPlan(t *testing.T) {

@@ -96,16 +96,14 @@ func TestAPendingEntryIsItsAnalysisAndMore(t *testing.T) {
 	if len(d.Duplicates) == 0 || d.Duplicates[0].Kind != "message" || d.Duplicates[0].Pending == "" {
 		t.Errorf("the same message in another register is not told: %+v", d.Duplicates)
 	}
-	ist := f.token("ist", register.Grant{Role: register.Operator, Organization: "ordine", Register: "ist"})
 	var less struct{ Duplicates []register.Duplicate }
-	f.get(200, "/api/v1/pending/"+p.ID, as(ist)...).read(t, &less)
+	f.get(200, "/api/v1/pending/"+p.ID, f.as("ist")...).read(t, &less)
 	if len(less.Duplicates) == 0 || less.Duplicates[0].Pending != "" || less.Duplicates[0].Elsewhere == "" {
 		t.Errorf("a register the caller may not see is told of: %+v", less.Duplicates)
 	}
-	dis := f.token("dis", register.Grant{Role: register.Operator, Organization: "ordine", Register: "dis"})
-	f.get(403, "/api/v1/pending/"+p.ID, as(dis)...)
-	f.get(403, "/api/v1/pending/"+p.ID+"/raw", as(dis)...)
-	f.get(403, "/api/v1/pending/"+p.ID+"/attachments/"+d.Attachments[0].Part, as(dis)...)
+	f.get(403, "/api/v1/pending/"+p.ID, f.as("dis")...)
+	f.get(403, "/api/v1/pending/"+p.ID+"/raw", f.as("dis")...)
+	f.get(403, "/api/v1/pending/"+p.ID+"/attachments/"+d.Attachments[0].Part, f.as("dis")...)
 	f.get(404, "/api/v1/pending/nessuno")
 	f.get(404, "/api/v1/pending/"+strings.Repeat("a", 32))
 }
