@@ -14,6 +14,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	boltErrors "go.etcd.io/bbolt/errors"
 )
 
 // The buckets of an organization's file. Under journals there is a bucket for
@@ -165,8 +166,13 @@ func openBolt(path string, readOnly bool) (db *database, err error) {
 			return f, err
 		},
 	})
-	if err != nil {
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+	case errors.As(err, &errno), errors.Is(err, boltErrors.ErrTimeout):
 		return nil, err
+	default: // bbolt does not understand what it read
+		return nil, fmt.Errorf("%w (%w)", errDamaged, err)
 	}
 	bdb.AllocSize = growStep
 	return &database{DB: bdb, fd: fd}, nil
