@@ -32,6 +32,7 @@ type fixture struct {
 	client *http.Client
 	doc    *apiDoc
 	log    *logBuffer
+	dir    string            // of the data
 	tokens map[string]string // by user
 	admin  string            // capo's token
 }
@@ -141,7 +142,7 @@ func newQuietFixture(t *testing.T, change ...func(*Options)) *fixture {
 // fixtureIn is one with what the data directory holds.
 func fixtureIn(t *testing.T, dir string, change ...func(*Options)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, doc: loadDoc(t), log: new(logBuffer)}
+	f := &fixture{t: t, doc: loadDoc(t), log: new(logBuffer), dir: dir}
 	office, end, err := openOffice(dir)
 	if err != nil {
 		t.Fatal(err)

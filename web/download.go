@@ -1,7 +1,7 @@
 package web
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,13 +35,24 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request, a register.Actor) e
 }
 
 func (s *Server) pendingAttachment(w http.ResponseWriter, r *http.Request, a register.Actor) error {
-	id, part := r.PathValue("id"), r.PathValue("part")
-	m, err := s.office.OpenMessage(r.Context(), a, id)
+	d, err := s.office.Pending(r.Context(), a, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	analysis, err := analysisOf(d)
+	if err != nil {
+		return err
+	}
+	part := r.PathValue("part")
+	if !slices.ContainsFunc(analysis.Attachments, func(a pec.Attachment) bool { return a.Part == part }) {
+		return problem(http.StatusNotFound, "not-found", "the message has no such attachment")
+	}
+	m, err := s.office.OpenMessage(r.Context(), a, d.ID)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	return sendPart(w, r, m, m.Size(), part)
+	return s.sendPart(w, r, m, m.Size(), part)
 }
 
 // entryAttachment answers with the nth attachment of an entry, from 1: a part
@@ -66,7 +77,7 @@ func (s *Server) entryAttachment(w http.ResponseWriter, r *http.Request, a regis
 	}
 	defer b.Close()
 	if d.Part != "" {
-		return sendPart(w, r, b, b.Size(), d.Part)
+		return s.sendPart(w, r, b, b.Size(), d.Part)
 	}
 	downloadHeaders(w.Header(), d.Name, d.MediaType, d.SHA256.String())
 	http.ServeContent(w, r, "", time.Time{}, b)
@@ -74,28 +85,53 @@ func (s *Server) entryAttachment(w http.ResponseWriter, r *http.Request, a regis
 }
 
 // sendPart sends one attachment out of the message in m, decoding as it goes.
-// When the message fails half-way the connection is cut, so that nobody takes
-// a piece for the whole.
-func sendPart(w http.ResponseWriter, r *http.Request, m io.ReaderAt, size int64, part string) error {
+// Taking it out needs the whole message in memory, so that it may have to wait
+// for others. When sending fails half-way the connection is cut, so that
+// nobody takes a piece for the whole.
+func (s *Server) sendPart(w http.ResponseWriter, r *http.Request, m io.ReaderAt, size int64, part string) error {
+	weight := min(size, maxDecoding)
+	if err := s.waitForMemory(r.Context(), weight); err != nil {
+		return err
+	}
+	defer s.decoding.Release(weight)
 	a, body, err := pec.OpenPart(m, size, part)
 	if err != nil {
-		return problem(http.StatusNotFound, "not-found", "the message has no such attachment")
+		return fmt.Errorf("taking part %s out of its message: %w", part, err)
 	}
 	downloadHeaders(w.Header(), a.Name, a.MediaType, a.SHA256)
-	if tag := w.Header().Get("ETag"); tag != "" && slices.Contains(strings.Fields(strings.ReplaceAll(r.Header.Get("If-None-Match"), ",", " ")), tag) {
+	if hasTag(r, w.Header().Get("ETag")) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	w.Header().Set("Content-Length", strconv.FormatInt(a.Size, 10))
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	if _, err := io.Copy(w, body); err != nil {
-		if r.Context().Err() == nil {
-			return fmt.Errorf("sending part %s: %w", part, err)
-		}
-		return errors.Join(err, r.Context().Err())
+		return fmt.Errorf("sending part %s: %w", part, err)
 	}
 	return nil
+}
+
+func (s *Server) waitForMemory(ctx context.Context, weight int64) error {
+	ctx, cancel := context.WithTimeout(ctx, bodyWait)
+	defer cancel()
+	if s.decoding.Acquire(ctx, weight) != nil {
+		p := problem(http.StatusServiceUnavailable, "too-busy", "too many attachments are being sent at the moment")
+		p.RetryAfter = int(bodyWait / time.Second)
+		return p
+	}
+	return nil
+}
+
+// hasTag tells whether the caller has what the tag names (RFC 9110 §13.1.2).
+func hasTag(r *http.Request, tag string) bool {
+	for known := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		if known = strings.TrimPrefix(strings.TrimSpace(known), "W/"); tag != "" && known == tag {
+			return true
+		}
+	}
+	return false
 }
 
 // downloadHeaders make an answer a file that is saved, never shown.

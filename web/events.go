@@ -57,6 +57,12 @@ func (s *streams) give(user string) {
 // events). It has no memory: who connects again, or is told "resync", reads
 // the lists anew.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, a register.Actor) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep the news back
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	if !s.streams.take(a.User) {
 		p := problem(http.StatusTooManyRequests, "too-many-streams", "too many event streams are open")
 		p.RetryAfter = int(heartbeat / time.Second)
@@ -71,9 +77,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, a register.Actor
 	defer subscription.Wait()
 	defer cancel()
 
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep the news back
 	out := &stream{w: w, control: http.NewResponseController(w)}
 	out.open(r.Header.Get("Last-Event-ID") != "")
 	return s.stream(r, out, news)

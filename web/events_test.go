@@ -132,6 +132,13 @@ func TestWhoConnectsAgainIsToldToReadAnew(t *testing.T) {
 	e.until("resync")
 }
 
+func TestAHeadOfTheStreamEnds(t *testing.T) {
+	f := newFixture(t)
+	if a := f.request("HEAD", "/api/v1/events", ""); a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
+}
+
 func TestOneUserHasABoundedNumberOfStreams(t *testing.T) {
 	f := newFixture(t)
 	var open []*eventReader

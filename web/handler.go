@@ -153,8 +153,9 @@ func (s *Server) refuse(w *response, r *http.Request, err error) {
 	if p.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
-	w.Header().Del("ETag")
-	w.Header().Del("Content-Disposition")
+	for _, h := range []string{"ETag", "Content-Disposition", "Content-Length"} {
+		w.Header().Del(h) // of the answer that was to be
+	}
 	writeJSONAs(w, "application/problem+json", p.Status, p)
 }
 

@@ -4,8 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/protodaemon/protodaemon/register"
 	"github.com/protodaemon/protodaemon/store"
@@ -176,7 +182,65 @@ func TestAttachmentsAreHarmlessDownloads(t *testing.T) {
 		}
 		f.get(304, path, "If-None-Match", `"x", `+a.Header.Get("Etag"))
 	}
+	head := f.request("HEAD", "/api/v1/pending/"+p.ID+"/attachments/"+d.Attachments[1].Part, "")
+	if head.StatusCode != 200 || head.ContentLength != int64(len("%PDF-1.7\n")) {
+		t.Errorf("HEAD: %d, %d bytes", head.StatusCode, head.ContentLength)
+	}
 	for _, part := range []string{"9", "1", "..%2f..", "x"} {
 		f.get(404, "/api/v1/pending/"+p.ID+"/attachments/"+part)
+	}
+}
+
+// TestAttachmentsWaitForMemory runs in a clock of its own.
+func TestAttachmentsWaitForMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fixtureIn(t, t.TempDir())
+		secret, err := addUser(f.office, "capo", register.Grant{Role: register.Admin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := f.arrive("ordine", "pec", letter("Istanza"))
+		if err := f.decoding.Acquire(t.Context(), maxDecoding); err != nil {
+			t.Fatal(err)
+		}
+		ask := func() *httptest.ResponseRecorder {
+			r := httptest.NewRequest("GET", "/api/v1/pending/"+p.ID+"/attachments/"+p.Summary.Attachments[0].Part, nil)
+			r.Header.Set("Authorization", "Bearer "+secret)
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, r)
+			return w
+		}
+		if w := ask(); w.Code != 503 || !strings.Contains(w.Body.String(), `"too-busy"`) || w.Header().Get("Retry-After") == "" {
+			t.Errorf("with no memory left: %d %s", w.Code, w.Body)
+		}
+		time.AfterFunc(bodyWait/2, func() { f.decoding.Release(maxDecoding) })
+		if w := ask(); w.Code != 200 {
+			t.Errorf("when others have ended: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+func TestAMessageThatIsDamagedOnDiskIsNotSentInPart(t *testing.T) {
+	f := newFixture(t)
+	p := f.arrive("ordine", "pec", letter("Istanza"))
+	var blob string
+	err := filepath.WalkDir(f.dir, func(path string, _ fs.DirEntry, err error) error {
+		if strings.Contains(path, p.Message.String()[2:]) {
+			blob = path
+		}
+		return err
+	})
+	if err != nil || blob == "" {
+		t.Fatalf("the file of %s: %v", p.Message, err)
+	}
+	if err := os.Chmod(blob, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(blob, 10); err != nil {
+		t.Fatal(err)
+	}
+	a := f.get(500, "/api/v1/pending/"+p.ID+"/attachments/"+p.Summary.Attachments[0].Part)
+	if a.problem().Code != "internal" || !strings.Contains(f.log.String(), a.problem().Incident) {
+		t.Errorf("%s", a.body)
 	}
 }

@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/protodaemon/protodaemon/register"
 )
@@ -49,8 +50,9 @@ const (
 	writeWait = time.Minute      // for the caller to accept one piece of an answer
 	closeWait = 15 * time.Second // for requests under way, at the end
 
-	maxHead = 32 << 10
-	maxBody = 1 << 20
+	maxHead     = 32 << 10
+	maxBody     = 1 << 20
+	maxDecoding = 256 << 20 // of all messages together whose parts are being sent
 )
 
 // Options are what a Server needs.
@@ -86,6 +88,7 @@ type Server struct {
 	proxies   []netip.Prefix
 	document  []byte // OpenAPI
 	throttle  throttle
+	decoding  *semaphore.Weighted // bytes of messages held in memory to take parts out
 	streams   streams
 	durations *prometheus.HistogramVec
 	metrics   http.Handler
@@ -104,6 +107,8 @@ func New(o Options) (*Server, error) {
 		mux:     http.NewServeMux(),
 		origins: http.NewCrossOriginProtection(),
 		closing: make(chan struct{}),
+
+		decoding: semaphore.NewWeighted(maxDecoding),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
