@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,9 @@ import (
 func (s *Server) authenticate(r *http.Request) (register.Actor, error) {
 	secret := bearer(r)
 	if secret == "" {
+		if a, _, err := s.pages.sessions.find(r); !errors.Is(err, register.ErrCredentials) {
+			return a, err
+		}
 		return register.Actor{}, problem(http.StatusUnauthorized, "unauthenticated",
 			"send Authorization: Bearer TOKEN; protodaemon token create makes one")
 	}

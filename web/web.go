@@ -92,6 +92,7 @@ type Server struct {
 	streams   streams
 	durations *prometheus.HistogramVec
 	metrics   http.Handler
+	pages     *pages
 
 	closing chan struct{} // closed when event streams have to end
 	close   sync.Once
@@ -135,6 +136,12 @@ func New(o Options) (*Server, error) {
 	for _, r := range s.routes() {
 		s.mux.Handle(r.method+" "+r.path, s.handler(r))
 	}
+	if s.pages, err = newPages(s, o.PublicURL); err != nil {
+		return nil, err
+	}
+	for _, r := range s.pages.routes() {
+		s.mux.Handle(r.method+" "+r.path, s.pages.handler(r))
+	}
 	return s, nil
 }
 
@@ -155,6 +162,10 @@ func (s *Server) trustOrigin(public string) error {
 // Serve answers on l until ctx ends; then event streams end, requests under
 // way get 15 seconds, and l is closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if err := s.pages.open(ctx); err != nil {
+		return err
+	}
+	defer s.pages.close()
 	return s.serve(ctx, l, s)
 }
 
