@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ type parcel struct {
 	blob    store.BlobWriter
 	noticed time.Time
 	digest  store.Digest // once the blob is committed
+	doubt   string       // why a person has to look, whatever the analysis says
 }
 
 // outcome is what became of a parcel.
@@ -53,8 +55,8 @@ func (o *owner) keep(ctx context.Context, p parcel) outcome {
 	}
 	a := o.arrival(p.item, p.digest, p.noticed)
 	a.State = register.StatePending
-	if quarantine != "" {
-		a.State, a.Reason = register.StateQuarantined, quarantine
+	if why := cmp.Or(p.doubt, quarantine); why != "" {
+		a.State, a.Reason = register.StateQuarantined, why
 	}
 	analysis.SHA256, analysis.Size = p.digest.String(), p.size
 	a.Summary = summarize(analysis, p.digest)

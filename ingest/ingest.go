@@ -20,7 +20,8 @@
 //
 //   - a message counts as fetched only when as many bytes came as the server
 //     announced, the command ended with OK, and the size agrees with
-//     RFC822.SIZE, or a second fetch gave the same bytes;
+//     RFC822.SIZE; where it never does, what came three times alike is kept
+//     in quarantine;
 //   - a known (UIDVALIDITY, UID) is never identified again by its content;
 //   - \Deleted in the watched folder means dragged out: such a message is not
 //     taken and never touched, unless the mark is our own;

@@ -14,7 +14,6 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/protodaemon/protodaemon/register"
-	"github.com/protodaemon/protodaemon/store"
 )
 
 // owner is the one goroutine that watches a mailbox. What is not marked
@@ -39,10 +38,10 @@ type owner struct {
 	pos    *position
 
 	// Kept from one connection to the next.
-	valid      uint32                    // UIDVALIDITY that the maps are about
-	failing    map[imap.UID]*retry       // messages that could not be taken
-	odd        map[imap.UID]store.Digest // bodies whose size was not the listed one
-	unexpected map[imap.UID]string       // taken again for the register's sake
+	valid      uint32               // UIDVALIDITY that the maps are about
+	failing    map[imap.UID]*retry  // messages that could not be taken
+	odd        map[imap.UID]oddBody // bodies whose size was not the listed one
+	unexpected map[imap.UID]string  // taken again for the register's sake
 	askedDue   bool
 	found      int // messages taken so far
 	strikes    int // cross-checks in a row that found what was not announced
@@ -65,7 +64,7 @@ func newOwner(in *Ingest, m Mailbox) *owner {
 
 func (o *owner) forgetMessages(valid uint32) {
 	o.valid = valid
-	o.failing, o.odd = map[imap.UID]*retry{}, map[imap.UID]store.Digest{}
+	o.failing, o.odd = map[imap.UID]*retry{}, map[imap.UID]oddBody{}
 	o.unexpected = map[imap.UID]string{}
 }
 

@@ -144,10 +144,11 @@ func (o *owner) fetch(ctx context.Context, items []item, noticed time.Time, f *f
 			return
 		}
 		got[uid] = p
-		_, full = io.Copy(p.blob, failsApart{lit})
-		p.size = lit.Size()
+		var n int64
+		n, full = io.Copy(p.blob, failsApart{lit})
+		p.size = n
 		got[uid] = p
-		if full == nil {
+		if n == lit.Size() {
 			current = 0
 		}
 	})
@@ -212,8 +213,15 @@ func (o *owner) fetchFailed(items []item, got map[imap.UID]parcel, current imap.
 	return fmt.Errorf("fetching messages: %w", err)
 }
 
-// agreed settles a body whose size is not RFC822.SIZE: some servers count
-// line ends differently. It is taken when a second fetch brings the same bytes.
+// oddBody is a body whose size is not RFC822.SIZE, and how often it came.
+type oddBody struct {
+	digest store.Digest
+	times  int
+}
+
+// agreed settles a body whose size is not RFC822.SIZE: the server has lost
+// count, or the body is cut. Only when three fetches bring the same bytes is
+// it taken, and a person has to look at it.
 func (o *owner) agreed(ctx context.Context, it item, p *parcel) bool {
 	digest, _, err := p.blob.Commit(ctx)
 	if err != nil {
@@ -221,11 +229,16 @@ func (o *owner) agreed(ctx context.Context, it item, p *parcel) bool {
 		return false
 	}
 	p.digest = digest
-	if o.odd[it.uid] == digest {
-		o.log.Warn("a message's size is not what the server lists", "uid", it.uid, "listed", it.size, "size", p.size)
+	odd := o.odd[it.uid]
+	if odd.digest != digest {
+		odd = oddBody{digest: digest}
+	}
+	odd.times++
+	o.odd[it.uid] = odd
+	if odd.times == 3 {
+		p.doubt = fmt.Sprintf("the server lists %d octets and delivers %d", it.size, p.size)
 		return true
 	}
-	o.odd[it.uid] = digest
 	o.failed(it.uid, failSize, errSizes)
 	return false
 }
@@ -378,7 +391,7 @@ func (o *owner) maybeUnidentified(present map[imap.UID]item, p register.Pending)
 			continue
 		}
 		r := o.failing[uid]
-		if r == nil || r.tries < 3 || it.size == p.Size || o.odd[uid] != (store.Digest{}) {
+		if r == nil || r.tries < 3 || it.size == p.Size || o.odd[uid].times > 0 {
 			return true
 		}
 	}
