@@ -17,7 +17,7 @@ var configTemplate = template.Must(template.New("config").Parse(`data_dir: {{.Di
 log: {format: json}
 http: {listen: "127.0.0.1:0"}
 store: {reserve: 1MiB}
-pec: {trust: [{{.Dir}}/anchor.pem]}
+pec: {trust: [{{.Anchor}}]}
 organizations:
   - id: ordine
     name: Ordine di Esempio
@@ -39,20 +39,24 @@ organizations:
 `))
 
 // writeConfig writes a configuration of one mailbox, with its secret and the
-// anchor of its provider, into a directory of its own and returns the file.
+// anchor of its provider (nil: none), into a directory of its own and returns the file.
 func writeConfig(t *testing.T, a imapAccount, anchor []byte) string {
 	t.Helper()
 	dir := t.TempDir()
 	host, port := hostPort(t, a.addr)
+	anchorFile := ""
+	if anchor != nil {
+		anchorFile = filepath.Join(dir, "anchor.pem")
+		writeFile(t, anchorFile, string(anchor))
+	}
 	var text strings.Builder
 	err := configTemplate.Execute(&text, map[string]string{
-		"Dir": dir, "Host": host, "Port": port, "TLS": a.tls, "CAFile": a.caFile, "Username": a.username,
+		"Dir": dir, "Anchor": anchorFile, "Host": host, "Port": port, "TLS": a.tls, "CAFile": a.caFile, "Username": a.username,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "secret"), a.password)
-	writeFile(t, filepath.Join(dir, "anchor.pem"), string(anchor))
 	config := filepath.Join(dir, "protodaemon.yaml")
 	writeFile(t, config, text.String())
 	return config

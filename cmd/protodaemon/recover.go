@@ -26,20 +26,31 @@ type recovery struct {
 }
 
 func recoverNumbers(ctx context.Context, s *system, p recovery) (register.Recovered, error) {
-	if err := s.checkPlace(p.Organization, p.Register); err != nil {
-		return register.Recovered{}, err
-	}
 	f := finder{system: s, organization: p.Organization, backups: p.Backups}
 	r, err := s.office.Recover(ctx, register.System(), p.Organization, p.Register, register.Recovery{
 		Reason: p.Reason, Authority: p.Authority, Find: f.find,
 	})
-	if err != nil {
-		return r, fmt.Errorf("recovering %s/%s: %w", p.Organization, p.Register, err)
+	if errors.Is(err, register.ErrNotFound) {
+		err = usageError{err}
 	}
-	if r.Numbers == nil {
-		r.Numbers = []register.RecoveredItem{}
+	if err == nil && r.Applied {
+		err = s.lookAgain(ctx, p.Organization)
 	}
-	return r, nil
+	return r, err
+}
+
+// lookAgain asks for a look into the organization's mailboxes, whose messages
+// could not be taken meanwhile.
+func (s *system) lookAgain(ctx context.Context, organization string) error {
+	for _, m := range mailboxesOf(s.config.Load()) {
+		if m.Organization != organization {
+			continue
+		}
+		if err := s.office.Sweep(ctx, register.System(), m.Organization, m.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finder looks for the bytes of lost messages where they may still be.
@@ -167,15 +178,25 @@ func printRecovered(cmd *cobra.Command, r register.Recovered) error {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
 	out := cmd.OutOrStdout()
-	if len(r.Numbers) == 0 {
-		_, err := fmt.Fprintf(out, "nothing is lost in %s/%s\n", r.Organization, r.Register)
-		return err
+	if len(r.Numbers) > 0 {
+		err := printTable(out, "YEAR\tNUMBER\tOUTCOME\tDETAIL", r.Numbers, func(n register.RecoveredItem) string {
+			return strings.Join([]string{fmt.Sprint(n.Year), n.Number, n.Outcome, n.Detail}, "\t")
+		})
+		if err != nil {
+			return err
+		}
 	}
-	err := printTable(out, "YEAR\tNUMBER\tOUTCOME\tDETAIL", r.Numbers, func(n register.RecoveredItem) string {
-		return strings.Join([]string{fmt.Sprint(n.Year), n.Number, n.Outcome, n.Detail}, "\t")
-	})
-	if err == nil && !r.Applied {
-		_, err = fmt.Fprintln(out, "Nothing was changed. To enter these numbers again, repeat with --reason and --authority.")
-	}
+	_, err := fmt.Fprintln(out, recoveredText(r))
 	return err
+}
+
+func recoveredText(r register.Recovered) string {
+	switch {
+	case r.Applied:
+		return fmt.Sprintf("%s/%s gives numbers again.", r.Organization, r.Register)
+	case len(r.Numbers) > 0:
+		return "Nothing was changed. To enter these numbers again, repeat with --reason and --authority."
+	default:
+		return fmt.Sprintf("No number is lost in %s/%s. If it gives none all the same, repeat with --reason and --authority.", r.Organization, r.Register)
+	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ type createdToken struct {
 func createToken(ctx context.Context, s *system, p newToken) (createdToken, error) {
 	t, secret, err := s.office.CreateToken(ctx, register.System(), p.User, p.TTL)
 	if err != nil {
-		return createdToken{}, fmt.Errorf("making a token for user %s: %w", p.User, invalidAsUsage(err))
+		return createdToken{}, refused(err, "user "+p.User)
 	}
 	return createdToken{Token: t, Secret: secret}, nil
 }
@@ -40,7 +39,7 @@ type tokenID struct {
 
 func revokeToken(ctx context.Context, s *system, p tokenID) (none, error) {
 	if err := s.office.RevokeToken(ctx, register.System(), p.ID); err != nil {
-		return none{}, fmt.Errorf("revoking token %s: %w", p.ID, err)
+		return none{}, refused(err, "token "+p.ID)
 	}
 	return none{}, nil
 }
@@ -63,9 +62,6 @@ func tokenCreateCommand() *cobra.Command {
 		Short: "Make an API token; it is printed once and cannot be shown again",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if p.TTL <= 0 {
-				return usageError{errors.New("--ttl must be a time to come, as 720h")}
-			}
 			created, err := perform[createdToken](cmd, "token create", p)
 			if err != nil {
 				return err

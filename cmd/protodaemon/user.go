@@ -39,67 +39,29 @@ type addedUser struct {
 // addUser makes the account, or adds the role to the one there is, whose
 // password stays what it was.
 func addUser(ctx context.Context, s *system, p newUser) (addedUser, error) {
-	if err := s.checkGrants(p.User.Grants); err != nil {
-		return addedUser{}, err
-	}
 	there, err := s.office.Users(ctx, register.System())
 	if err != nil {
 		return addedUser{}, err
 	}
 	result := addedUser{User: p.User.Name}
 	result.Existed = slices.ContainsFunc(there, func(u register.User) bool { return u.Name == p.User.Name })
-	switch {
-	case result.Existed && p.Password != "":
-		return addedUser{}, fmt.Errorf("user %s exists already; change the password with: protodaemon user passwd", p.User.Name)
-	case !result.Existed && p.Password == "":
+	if !result.Existed && p.Password == "" {
 		p.Password = rand.Text()
 		result.Password = p.Password
 	}
 	if err := s.office.AddUser(ctx, register.System(), p.User, p.Password); err != nil {
-		return addedUser{}, fmt.Errorf("adding user %s: %w", p.User.Name, invalidAsUsage(err))
+		return addedUser{}, refused(err, "user "+p.User.Name)
 	}
 	return result, nil
 }
 
-// invalidAsUsage gives what the register refuses as invalid the status of a
-// wrong command line.
-func invalidAsUsage(err error) error {
+// refused gives what the register refuses as invalid the status of a wrong
+// command line, and says what it is about.
+func refused(err error, about string) error {
 	if errors.Is(err, register.ErrInvalid) {
-		return usageError{err}
+		return usageError{fmt.Errorf("%s: %w", about, err)}
 	}
 	return err
-}
-
-// checkGrants refuses roles in places that the configuration does not have:
-// they would never hold.
-func (s *system) checkGrants(grants []register.Grant) error {
-	for _, g := range grants {
-		if g.Organization == "" && g.Register == "" {
-			continue
-		}
-		if g.Organization == "" {
-			return usageError{errors.New("--register needs --organization")}
-		}
-		if err := s.checkPlace(g.Organization, g.Register); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkPlace refuses an organization, or a register of it, that is not in the
-// configuration.
-func (s *system) checkPlace(org, book string) error {
-	for _, o := range s.office.Organizations(register.System()) {
-		if o.ID != org {
-			continue
-		}
-		if book == "" || slices.ContainsFunc(o.Registers, func(b register.Book) bool { return b.ID == book }) {
-			return nil
-		}
-		return usageError{fmt.Errorf("organization %s has no register %q in the configuration", org, book)}
-	}
-	return usageError{fmt.Errorf("there is no organization %q in the configuration", org)}
 }
 
 func listUsers(ctx context.Context, s *system, _ none) ([]register.User, error) {
@@ -112,7 +74,7 @@ type userName struct {
 
 func disableUser(ctx context.Context, s *system, p userName) (none, error) {
 	if err := s.office.DisableUser(ctx, register.System(), p.Name); err != nil {
-		return none{}, fmt.Errorf("disabling user %s: %w", p.Name, err)
+		return none{}, refused(err, "user "+p.Name)
 	}
 	return none{}, nil
 }
@@ -129,7 +91,7 @@ func setPassword(ctx context.Context, s *system, p newPassword) (addedUser, erro
 		result.Password = p.Password
 	}
 	if err := s.office.SetPassword(ctx, register.System(), p.Name, p.Password); err != nil {
-		return addedUser{}, fmt.Errorf("setting the password of user %s: %w", p.Name, invalidAsUsage(err))
+		return addedUser{}, refused(err, "user "+p.Name)
 	}
 	return result, nil
 }
