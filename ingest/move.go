@@ -154,7 +154,7 @@ func (o *owner) lookFirst(ctx context.Context, jobs []*job, present map[imap.UID
 				// The bytes are in the target: what lies here is the
 				// original of that copy, also where the mark of our own
 				// unfinished removal is on it.
-				j.act.Source, j.act.Copied = o.pos.valid, append(slices.Clone(j.live), at.marked[j]...)
+				j.act.Source, j.act.Copied = o.pos.valid, slices.Concat(j.live, j.marked, at.marked[j])
 				j.marked = append(j.marked, at.marked[j]...)
 				o.pos.noteAct(j.due.Pending.ID)
 			}
