@@ -443,6 +443,37 @@ func TestWhatCannotBeReopenedSaysSoAndHeals(t *testing.T) {
 	whole(t, j)
 }
 
+// Somebody empties the file of a running store, and puts it back.
+func TestAFileEmptiedUnderTheStoreIsAnErrorAndHeals(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, store.Options{Dir: dir})
+	j := journal(t, b, "org/reg")
+	h := appendEvents(t, j, 1, 3)
+	path := filepath.Join(dir, "organizations/org.db")
+	good, err := os.ReadFile(path)
+	if err == nil {
+		err = os.Truncate(path, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := j.Get(t.Context(), "event", "0001"); err == nil || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("reading from an emptied file: %v", err)
+		}
+	}
+	if _, err := j.Append(t.Context(), store.Commit{Prev: h, Records: []store.Record{event(4)}}); err == nil {
+		t.Error("an emptied file took a record")
+	}
+	appendEvents(t, journal(t, b, "calm/reg"), 1, 1)
+	write(t, path, string(good))
+	if err := b.Heal("org"); err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, j, 4, 4)
+	whole(t, j)
+}
+
 // Check may run while others write, and must not report what is only new.
 func TestCheckWhileAppending(t *testing.T) {
 	b := open(t, store.Options{Dir: t.TempDir()})

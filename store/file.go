@@ -88,18 +88,25 @@ func newFile(b *Bolt, org string) *file {
 type database struct {
 	*bolt.DB
 	fd *os.File
+	// dead: beginning a transaction failed, and may have left bbolt's locks
+	// held. The file must be opened anew.
+	dead atomic.Bool
 }
 
 // openDatabase opens a bbolt file, or makes it with the given buckets. A new
 // file gets its name only when it is complete, so that a crash leaves none
 // that cannot be opened.
 func openDatabase(path string, buckets ...[]byte) (*database, error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		if err := makeDatabase(path, buckets); err != nil {
 			return nil, fmt.Errorf("making %s: %w", path, err)
 		}
-	} else if err != nil {
+	case err != nil:
 		return nil, err
+	case st.Size() == 0: // bbolt would take it for a new one
+		return nil, fmt.Errorf("opening %s: %w", path, errDamaged)
 	}
 	db, err := openBolt(path, false)
 	if errors.Is(err, syscall.EROFS) {
@@ -150,7 +157,7 @@ func openBolt(path string, readOnly bool) (db *database, err error) {
 	var fd *os.File
 	defer func() {
 		if err != nil && fd != nil {
-			fd.Close() // bbolt may have done so; its lock must not outlive it
+			release(fd) // bbolt may have done so
 		}
 	}()
 	defer catch(&err)()
@@ -209,8 +216,20 @@ func (db *database) checkFormat() error {
 
 // view runs fn, which is never a caller's, in a read transaction.
 func (db *database) view(fn func(*bolt.Tx) error) (err error) {
+	if db.dead.Load() {
+		return errDamaged
+	}
+	begun := false
+	defer func() {
+		if !begun {
+			db.dead.Store(true)
+		}
+	}()
 	defer catch(&err)()
-	return db.View(fn)
+	return db.View(func(tx *bolt.Tx) error {
+		begun = true
+		return fn(tx)
+	})
 }
 
 // close gives the file free in any case. bbolt's Close waits for locks that a
@@ -229,8 +248,14 @@ func (db *database) close() (err error) {
 	case err := <-done:
 		return err
 	case <-t.C:
-		return errors.Join(errDamaged, db.fd.Close())
+		return errors.Join(errDamaged, release(db.fd))
 	}
+}
+
+// release gives a file's lock back before it is closed: a map that is still
+// there would keep it.
+func release(fd *os.File) error {
+	return errors.Join(syscall.Flock(int(fd.Fd()), syscall.LOCK_UN), fd.Close())
 }
 
 // open is called by run when there is no database or no witness. It reads the
@@ -301,7 +326,7 @@ func (f *file) setFault(err error) {
 func (f *file) view(fn func(*bolt.Tx) error) error {
 	for range 2 {
 		f.dbMu.RLock()
-		if f.db != nil {
+		if f.db != nil && !f.db.dead.Load() {
 			defer f.dbMu.RUnlock()
 			return f.db.view(fn)
 		}
@@ -317,5 +342,5 @@ func (f *file) view(fn func(*bolt.Tx) error) error {
 func (f *file) readable() bool {
 	f.dbMu.RLock()
 	defer f.dbMu.RUnlock()
-	return f.db != nil
+	return f.db != nil && !f.db.dead.Load()
 }

@@ -81,6 +81,9 @@ func (f *file) serve(batch []*request) {
 			close(r.done)
 		}
 	}()
+	if f.db != nil && f.db.dead.Load() {
+		f.reopen()
+	}
 	if f.db == nil || f.db.IsReadOnly() || f.witness == nil {
 		if err := f.open(); err != nil {
 			fail(batch, fmt.Errorf("the store of %s is not available: %w", f.org, err))

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -141,7 +140,7 @@ func (f *fixture) walk(j store.Journal, limit int) {
 			}
 			for _, r := range rows {
 				if seen[r.Key] {
-					f.Fatal(fmt.Sprintf("row %q came twice", r.Key))
+					f.Fatalf("row %q came twice", r.Key)
 				}
 				seen[r.Key] = true
 			}
