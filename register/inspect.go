@@ -120,12 +120,10 @@ func (in *inspection) entry(e Entry, year int, n uint64) {
 	if e.State != Lost && e.Message != (store.Digest{}) {
 		in.files[e.Message] = ref
 	}
-	for _, f := range e.Attachments {
-		if f.Part == "" && e.State != Lost {
+	if e.Origin == nil {
+		for _, f := range e.Attachments { // files of their own
 			in.files[f.SHA256] = ref
 		}
-	}
-	if e.Origin == nil {
 		return
 	}
 	switch p, err := in.b.pending(in.ctx, e.Origin.Pending); {

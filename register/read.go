@@ -57,8 +57,9 @@ func (b *book) pending(ctx context.Context, id string) (Pending, error) {
 	if _, err := readRow(ctx, b.journal, rowSummary, id, &p.Summary); err != nil {
 		return Pending{}, err
 	}
-	if b.doubtful(id) && p.State.undecided() {
-		p.State = StateConfirming
+	if b.doubtful(id) {
+		// What the store shows now may be gone when it has been read again.
+		p.State, p.Entry, p.Decided, p.Place, p.Key = StateConfirming, "", nil, nil, ""
 	}
 	return p, nil
 }
