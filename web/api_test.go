@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,29 +60,47 @@ var usersOfTests = map[string]register.Grant{
 }
 
 // beginning is a data directory with the users and their tokens. It is made
-// once, because hashing passwords takes its time, and copied for each test.
-var beginning = sync.OnceValues(func() (begun, error) {
+// once, because hashing passwords takes its time, and written for each test.
+var beginning = sync.OnceValues(func() (b begun, err error) {
 	dir, err := os.MkdirTemp("", "web-test-")
 	if err != nil {
-		return begun{}, err
+		return b, err
 	}
-	office, end, err := openOffice(dir)
-	if err != nil {
-		return begun{}, err
+	defer os.RemoveAll(dir)
+	if b.tokens, err = addUsers(dir); err != nil {
+		return b, err
 	}
-	defer end()
-	b := begun{dir: dir, tokens: make(map[string]string)}
-	for name, g := range usersOfTests {
-		if b.tokens[name], err = addUser(office, name, g); err != nil {
-			return begun{}, err
+	b.files = make(fstest.MapFS)
+	data := os.DirFS(dir)
+	err = fs.WalkDir(data, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
-	}
-	return b, nil
+		content, err := fs.ReadFile(data, name)
+		b.files[name] = &fstest.MapFile{Data: content, Mode: 0o600}
+		return err
+	})
+	return b, err
 })
 
 type begun struct {
-	dir    string
+	files  fstest.MapFS
 	tokens map[string]string // by user
+}
+
+func addUsers(dir string) (tokens map[string]string, err error) {
+	office, end, err := openOffice(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	tokens = make(map[string]string)
+	for name, g := range usersOfTests {
+		if tokens[name], err = addUser(office, name, g); err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
 }
 
 func openOffice(dir string) (*register.Office, func(), error) {
@@ -131,7 +151,7 @@ func newQuietFixture(t *testing.T, change ...func(*Options)) *fixture {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+	if err := os.CopyFS(dir, b.files); err != nil {
 		t.Fatal(err)
 	}
 	f := fixtureIn(t, dir, change...)
