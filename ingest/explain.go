@@ -31,17 +31,31 @@ func explain(err error, m Mailbox) trouble {
 	server := fmt.Sprintf("%s port %d", m.IMAP.Host, m.IMAP.Port)
 	for _, rule := range []func(error, string) (trouble, bool){explainAccount, explainTLS, explainNetwork, explainIMAP} {
 		if t, ok := rule(err, server); ok {
+			t.Text = m.anonymous(t.Text)
 			return t
 		}
 	}
-	return trouble{Code: "connection", Text: fmt.Sprintf("%s: %s", server, oneLine(err))}
+	return trouble{Code: "connection", Text: m.anonymous(fmt.Sprintf("%s: %s", server, oneLine(err)))}
+}
+
+// anonymous takes the account's name out of what a server said: it goes to logs.
+func (m Mailbox) anonymous(s string) string {
+	for _, name := range []string{m.IMAP.Username, m.Address} {
+		if len(name) > 2 {
+			s = strings.ReplaceAll(s, name, "(account)")
+		}
+	}
+	return s
 }
 
 func explainAccount(err error, server string) (trouble, bool) {
 	var secret *secretError
 	var login *loginError
 	var folder *folderError
+	var ours *registerError
 	switch {
+	case errors.As(err, &ours):
+		return trouble{"register", "messages cannot be taken into custody now: " + oneLine(err), false}, true
 	case errors.As(err, &secret):
 		return trouble{"password-file", oneLine(secret.err) + "; check password_file and its permissions", true}, true
 	case errors.Is(err, errAuth):

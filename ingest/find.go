@@ -221,6 +221,7 @@ func (s *session) findDigest(ctx context.Context, message store.Digest, put func
 	if err != nil {
 		return false, err
 	}
+	items = slices.DeleteFunc(items, func(it item) bool { return it.size > defaultMaxMessage })
 	slices.Reverse(items)
 	for batch := range slices.Chunk(items, batchMessages) {
 		sums := map[imap.UID]store.Digest{}

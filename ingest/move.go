@@ -107,6 +107,11 @@ func (o *owner) jobs(due []register.Due, present map[imap.UID]item) []*job {
 	}
 	for _, j := range jobs {
 		slices.Sort(j.live)
+		if len(j.act.Copies) > 0 && j.act.Source != o.pos.valid {
+			// The folder was replaced after the copy: what is here is its
+			// original under another UID.
+			j.act.Source, j.act.Copied = o.pos.valid, slices.Clone(j.live)
+		}
 	}
 	return jobs
 }
@@ -173,13 +178,14 @@ func (o *owner) finish(ctx context.Context, jobs []*job, present map[imap.UID]it
 		switch {
 		case len(j.live) > 0 || len(j.remove) > 0:
 		case len(j.act.Copies) > 0:
-			for _, uid := range j.marked {
-				o.pos.learn(uid, known{ID: j.due.Pending.ID, Message: j.due.Pending.Message, Spent: true})
-			}
+			o.spend(j)
 			g.Go(func() error { return o.in.opt.Office.Done(gctx, j.due.Pending.ID, o.place(j)) })
 		case len(j.marked) > 0:
 			o.blocked(ctx, j, errTakenOut)
 		default:
+			if j.due.Kind == register.DueReturn {
+				j.act.Outcome = "" // to be decided anew when it is back
+			}
 			o.blocked(ctx, j, errNowhere)
 		}
 	}
@@ -187,6 +193,18 @@ func (o *owner) finish(ctx context.Context, jobs []*job, present map[imap.UID]it
 		return &registerError{fmt.Errorf("recording a move: %w", err)}
 	}
 	return nil
+}
+
+// spend notes the originals that stay, marked by us, after the act is over.
+// What somebody else has marked is another occurrence if it comes back.
+func (o *owner) spend(j *job) {
+	for _, uid := range j.marked {
+		if slices.Contains(j.act.Copied, uid) {
+			o.pos.learn(uid, known{ID: j.due.Pending.ID, Message: j.due.Pending.Message, Spent: true})
+		} else {
+			o.pos.forget(uid)
+		}
+	}
 }
 
 // removable are the messages whose copy is confirmed and that the server can
@@ -257,7 +275,6 @@ func (o *owner) copy(ctx context.Context, jobs []*job, _ map[imap.UID]item) erro
 type batch struct {
 	folder string
 	of     map[imap.UID]*job
-	size   int64
 }
 
 func (b batch) uids() (set imap.UIDSet) {

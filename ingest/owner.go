@@ -43,11 +43,16 @@ type owner struct {
 	odd        map[imap.UID]oddBody // bodies whose size was not the listed one
 	unexpected map[imap.UID]string  // taken again for the register's sake
 	askedDue   bool
-	found      int // messages taken so far
-	strikes    int // cross-checks in a row that found what was not announced
-	lastSeen   time.Time
-	status     register.MailboxStatus // as last reported
-	tried      [sha256.Size]byte      // the password of the last login
+
+	// mustCompare: something may have left the folder; marked: how many known
+	// messages had the mark \Deleted at the last pass.
+	mustCompare bool
+	marked      int
+	found       int // messages taken so far
+	strikes     int // cross-checks in a row that found what was not announced
+	lastSeen    time.Time
+	status      register.MailboxStatus // as last reported
+	tried       [sha256.Size]byte      // the password of the last login
 }
 
 func newOwner(in *Ingest, m Mailbox) *owner {
@@ -73,7 +78,7 @@ func (o *owner) run(ctx context.Context, delay time.Duration) {
 	o.report(register.Connecting, "")
 	t := o.in.opt.Timing
 	failures := 0
-	for wait(ctx, delay) {
+	for wait(ctx, delay, nil) {
 		watched, err := o.connection(ctx)
 		if ctx.Err() != nil {
 			return
@@ -98,38 +103,40 @@ func (o *owner) run(ctx context.Context, delay time.Duration) {
 		}
 		o.report(state, why.String())
 		if login != nil {
-			delay = o.untilNewPassword(ctx, delay)
+			o.untilNewPassword(ctx, delay)
+			delay = 0
+			continue
 		}
+		// Somebody who asks for a look does not have to wait.
+		wait(ctx, delay, o.office)
+		delay = jitter(t.Retry)
 	}
 }
 
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-// wait waits, and tells whether ctx still runs.
-func wait(ctx context.Context, d time.Duration) bool {
+// wait waits, unless woken before, and tells whether ctx still runs.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
+	case <-wake:
 	case <-timer.C:
-		return ctx.Err() == nil
 	}
+	return ctx.Err() == nil
 }
 
 // untilNewPassword waits out a refused login, unless the password changes: a
 // corrected secret should not have to wait for half an hour.
-func (o *owner) untilNewPassword(ctx context.Context, d time.Duration) time.Duration {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		if !wait(ctx, min(o.in.opt.Timing.QuickPoll, time.Until(end))) {
-			return 0
-		}
+func (o *owner) untilNewPassword(ctx context.Context, d time.Duration) {
+	end := time.Now().Add(d)
+	for time.Now().Before(end) && wait(ctx, min(o.in.opt.Timing.QuickPoll, time.Until(end)), nil) {
 		p, err := (*o.password.Load())()
 		if err == nil && sha256.Sum256([]byte(p)) != o.tried {
-			return 0
+			return
 		}
 	}
-	return 0
 }
 
 // loginTo connects and logs in with the password as it is now.
@@ -210,15 +217,15 @@ func (o *owner) openFolder(ctx context.Context) error {
 	}
 	notes, err := o.in.opt.Office.Notes(ctx, o.m.Organization)
 	if err != nil {
-		return fmt.Errorf("opening the notes: %w", err)
+		return &registerError{fmt.Errorf("opening the notes: %w", err)}
 	}
 	acts := map[string]*act(nil)
 	if o.pos != nil {
 		acts = o.pos.acts
 	}
-	o.places = p
+	o.places, o.mustCompare = p, true
 	if o.pos, err = openPosition(ctx, notes, o.m, p.pending, data.UIDValidity); err != nil {
-		return err
+		return &registerError{err}
 	}
 	o.pos.keepActs(acts)
 	if o.valid != data.UIDValidity {
@@ -239,6 +246,9 @@ func (o *owner) noteNews() {
 	}
 }
 
+// maxPasses bounds one look at a folder that never comes to rest.
+const maxPasses = 1000
+
 // look makes passes until there is nothing left to do. byClock: nobody has
 // announced anything, this is the cross-check.
 func (o *owner) look(ctx context.Context, byClock bool) error {
@@ -251,8 +261,9 @@ func (o *owner) look(ctx context.Context, byClock bool) error {
 			return err
 		}
 	}
+	o.mustCompare = o.mustCompare || byClock
 	found := o.found
-	for again := true; again; {
+	for again, n := true, 0; again && n < maxPasses; n++ {
 		select {
 		case <-o.news:
 		default:

@@ -151,15 +151,6 @@ func (p *position) forget(uid imap.UID) {
 	p.changes[p.prefix+uidKey(uid)] = nil
 }
 
-// prune forgets the UIDs that have left the folder.
-func (p *position) prune(present map[imap.UID]item) {
-	for uid := range p.known {
-		if _, ok := present[uid]; !ok {
-			p.forget(uid)
-		}
-	}
-}
-
 func (p *position) noteAct(id string) { p.put("act/"+id, p.acts[id]) }
 
 // endActs forgets the acts that are no longer due.

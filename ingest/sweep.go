@@ -23,7 +23,7 @@ const (
 	batchBytes    = 8 << 20
 	flightCount   = 32
 	flightBytes   = 64 << 20
-	chunkMessages = 512 // taken before the register's acts get their turn
+	chunkMessages = 1024 // taken before the register's acts get their turn
 )
 
 // identityPrefix is what an oversized message is identified by, with its size.
@@ -49,7 +49,7 @@ func (o *owner) pass(ctx context.Context) (again bool, err error) {
 	for _, it := range items {
 		present[it.uid] = it
 	}
-	o.pos.prune(present)
+	o.noticeLeaving(present)
 	for uid := range o.failing {
 		if _, ok := present[uid]; !ok {
 			delete(o.failing, uid)
@@ -59,12 +59,35 @@ func (o *owner) pass(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	compared, err := o.compare(ctx, present)
-	if err != nil {
-		return false, err
+	compared := false
+	if o.mustCompare {
+		if compared, err = o.compare(ctx, present); err != nil {
+			return false, err
+		}
 	}
 	moved, err := o.move(ctx, present)
 	return took || compared || moved, errors.Join(err, o.pos.save(ctx))
+}
+
+// noticeLeaving forgets what is no longer there, and asks for a comparison
+// when a message has left since the last pass or its mark has changed. Asking
+// the register what it expects costs a read of every entry that waits, so it
+// is not done for each message that comes.
+func (o *owner) noticeLeaving(present map[imap.UID]item) {
+	marked := 0
+	for uid := range o.pos.known {
+		it, ok := present[uid]
+		if !ok {
+			o.mustCompare = true
+			o.pos.forget(uid)
+		} else if it.deleted {
+			marked++
+		}
+	}
+	if marked != o.marked {
+		o.mustCompare = true
+	}
+	o.marked = marked
 }
 
 // unknown are the messages to be taken now: at most one chunk, those that
@@ -366,9 +389,14 @@ func (o *owner) compare(ctx context.Context, present map[imap.UID]item) (again b
 	if again {
 		return true, nil
 	}
+	o.mustCompare = false
 	var gone []register.Pending
 	for _, p := range expected {
-		if undecided[p.State] && !here[p.ID] && !o.maybeUnidentified(present, p) {
+		switch {
+		case !undecided[p.State] || here[p.ID]:
+		case o.maybeUnidentified(present, p):
+			o.mustCompare = true
+		default:
 			gone = append(gone, p)
 		}
 	}
@@ -406,6 +434,7 @@ func (o *owner) withdraw(ctx context.Context, present map[imap.UID]item, gone []
 		return false, fmt.Errorf("listing the folder again: %w", err)
 	}
 	if !slices.EqualFunc(items, sorted(present), func(a, b item) bool { return a.uid == b.uid && a.deleted == b.deleted }) {
+		o.mustCompare = true
 		return true, nil
 	}
 	for _, p := range gone {
