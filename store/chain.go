@@ -195,6 +195,9 @@ func compact(raw json.RawMessage) (json.RawMessage, error) {
 	if raw == nil {
 		return nil, nil
 	}
+	if len(raw) > MaxLine {
+		return nil, fmt.Errorf("%d bytes, and at most %d can be stored", len(raw), MaxLine)
+	}
 	var b bytes.Buffer
 	b.Grow(len(raw))
 	if err := json.Compact(&b, raw); err != nil {

@@ -139,7 +139,7 @@ func TestAnyFlippedByteIsFoundOrHarmless(t *testing.T) {
 	want := content(t, dir)
 	r := rand.New(rand.NewPCG(1, 2))
 	found := 0
-	const tries = 150
+	const tries = 60
 	for range tries {
 		at, bit := used(r, good), r.IntN(8)
 		put(t, path, int64(at), good[at]^1<<bit)
