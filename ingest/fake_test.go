@@ -122,7 +122,9 @@ func (f *fake) answer(w io.Writer, tag, command string, selected *string) {
 			fmt.Fprintf(w, "* LIST () \".\" %q\r\n", name)
 		}
 	case "CREATE":
-		f.folders[name] = f.folders[name]
+		if _, ok := f.folders[name]; !ok {
+			f.folders[name] = nil
+		}
 	case "SELECT", "EXAMINE":
 		if _, ok := f.folders[name]; !ok {
 			fmt.Fprintf(w, "%s NO no such folder\r\n", tag)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -338,9 +337,4 @@ func (sc *scene) holds(folder string, want ...int) {
 	}
 	slices.Sort(sums)
 	eventually(sc.t, fmt.Sprintf("%s holds %v", folder, want), func() bool { return slices.Equal(sc.sums(folder), sums) })
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
