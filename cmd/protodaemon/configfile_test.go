@@ -28,6 +28,7 @@ organizations:
         name: Affari istituzionali
         mailboxes:
           - id: pec
+            kind: pec
             address: ordine@pec.example.it
             imap:
               host: {{.Host}}

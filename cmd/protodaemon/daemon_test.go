@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -126,26 +127,8 @@ func (l *lines) String() string {
 func startDaemon(t *testing.T, config string) *process {
 	t.Helper()
 	notices := listenForNotices(t)
-	d := &process{config: config, log: &lines{}, ended: make(chan struct{})}
-	d.cmd = exec.Command(binary, "serve", "--config", config)
-	d.cmd.Stderr = d.log
-	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notices.LocalAddr().String())
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = d.cmd.Wait()
-		close(d.ended)
-		notices.Close()
-	}()
-	t.Cleanup(func() {
-		_ = d.cmd.Process.Kill()
-		<-d.ended
-		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", d.log)
-		}
-	})
-	waitReady(t, notices, d)
+	d := launch(t, config, notices)
+	awaitNotice(t, notices, d, "READY=1")
 	d.url = "https://" + d.logged(t, "serving", "address")
 	d.client = &http.Client{
 		Timeout: time.Minute,
@@ -155,6 +138,32 @@ func startDaemon(t *testing.T, config string) *process {
 		},
 	}
 	t.Cleanup(d.client.CloseIdleConnections)
+	return d
+}
+
+// launch starts "serve" with a service manager that listens at notices.
+func launch(t *testing.T, config string, notices *net.UnixConn, env ...string) *process {
+	t.Helper()
+	d := &process{config: config, log: &lines{}, ended: make(chan struct{})}
+	d.cmd = exec.Command(binary, "serve", "--config", config)
+	d.cmd.Stderr = d.log
+	d.cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+notices.LocalAddr().String()), env...)
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = d.cmd.Wait()
+		close(d.ended)
+		// What it said last can still be read, and nothing more will come.
+		_ = notices.SetReadDeadline(time.Now().Add(5 * time.Second))
+	}()
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		<-d.ended
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", d.log)
+		}
+	})
 	return d
 }
 
@@ -169,10 +178,12 @@ func listenForNotices(t *testing.T) *net.UnixConn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { conn.Close() })
 	return conn
 }
 
-func waitReady(t *testing.T, notices *net.UnixConn, d *process) {
+// awaitNotice waits for what the daemon tells its service manager.
+func awaitNotice(t *testing.T, notices *net.UnixConn, d *process, want string) {
 	t.Helper()
 	if err := notices.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -181,9 +192,9 @@ func waitReady(t *testing.T, notices *net.UnixConn, d *process) {
 	for {
 		n, err := notices.Read(buf)
 		if err != nil {
-			t.Fatalf("the daemon did not get ready: %v\n%s", err, d.log)
+			t.Fatalf("the daemon did not say %s: %v\n%s", want, err, d.log)
 		}
-		if strings.Contains(string(buf[:n]), "READY=1") {
+		if slices.Contains(strings.Split(string(buf[:n]), "\n"), want) {
 			return
 		}
 	}
