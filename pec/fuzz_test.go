@@ -76,3 +76,23 @@ func FuzzSignedPart(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCMS mutates a genuine signature; it never fits content that nobody
+// signed, and what cannot be verified is invalid or an error.
+func FuzzCMS(f *testing.F) {
+	raw := genuine(f, theProvider())
+	_, signature, _ := splitSignature(f, raw)
+	_, entity := cut(f, raw)
+	if s := pec.CheckCMS(signature, entity); s != pec.SignatureValid {
+		f.Fatalf("the genuine signature is %s", s)
+	}
+	f.Add(signature)
+	f.Add([]byte("\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0\x80\x30\x80\x02\x01\x01\x31\x00\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01\x00\x00\x31\x00\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, ber []byte) {
+		switch s := pec.CheckCMS(ber, []byte("nobody signed this")); s {
+		case pec.SignatureInvalid, pec.SignatureError:
+		default:
+			t.Errorf("content nobody signed is %s", s)
+		}
+	})
+}

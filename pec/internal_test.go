@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
+	"unicode/utf8"
 )
 
 // FuzzBER: what comes out is definite and stays as it is when done again, and
@@ -49,24 +49,6 @@ func TestDERFromBER(t *testing.T) {
 	}
 }
 
-// FuzzCMS: whatever is parsed verifies nothing that was not signed.
-func FuzzCMS(f *testing.F) {
-	f.Add([]byte("\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0\x80\x30\x80\x02\x01\x01\x31\x00\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01\x00\x00\x31\x00\x00\x00\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		sd, err := parseCMS(b)
-		if err != nil {
-			if s := failed(err).status; s != SignatureInvalid && s != SignatureError {
-				t.Errorf("a failure is %s", s)
-			}
-			return
-		}
-		content := []byte("nobody signed this")
-		if s := sd.check(content); s.status == SignatureValid {
-			t.Error("a signature over content nobody signed is valid")
-		}
-	})
-}
-
 // FuzzDaticert: what is read can be written as JSON, is valid text, and a
 // certificate without error names its kind and time.
 func FuzzDaticert(f *testing.F) {
@@ -81,15 +63,13 @@ func FuzzDaticert(f *testing.F) {
 		if c.Recipients == nil {
 			t.Error("recipients are null")
 		}
-		out, jsonErr := json.Marshal(c)
-		if jsonErr != nil || bytes.Contains(out, []byte(`\ufffd`)) && !bytes.Contains(b, []byte("\ufffd")) {
-			t.Logf("%s", out)
+		if _, err := json.Marshal(c); err != nil {
+			t.Error(err)
 		}
-		if jsonErr != nil {
-			t.Error(jsonErr)
-		}
-		if c.Time != nil && c.Time.Format(time.RFC3339) == "" {
-			t.Error("a time that cannot be written")
+		for _, text := range []string{c.Type, c.Subject, c.Sender, c.ErrorDetail, c.Identifier} {
+			if !utf8.ValidString(text) || strings.ContainsAny(text, "\x00\r\n") {
+				t.Errorf("unclean text %q", text)
+			}
 		}
 	})
 }
