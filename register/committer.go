@@ -17,9 +17,11 @@ const (
 	queueLength = 4096
 	// patience is how long a caller waits who set no earlier end.
 	patience = 30 * time.Second
-	// linger is how long the committer waits for as many decisions as it had
-	// the last time: 64 clients that come back one by one then share a sync.
-	linger = 3 * time.Millisecond
+	// The committer waits for as many decisions as it lately had, so that 64
+	// clients who come back one by one share a sync: until none has come for a
+	// linger, and no longer than maxLinger.
+	linger    = 8 * time.Millisecond
+	maxLinger = 40 * time.Millisecond
 	// maxTries is how often a commit is tried whose every outcome was first
 	// unknown and then found not to be stored.
 	maxTries = 5
@@ -53,7 +55,7 @@ type ledger struct {
 	// Only the committer touches these.
 	head  store.Head
 	known bool // head is the journal's, as far as we know
-	last  int  // decisions of the last commit
+	crowd int  // decisions to be expected: of the last commit, or a little fewer than before
 }
 
 // decision is one act that waits for its commit. decide may be called more
@@ -150,7 +152,7 @@ func (l *ledger) gather(waiting []*decision) []*decision {
 			return nil
 		}
 	}
-	var late <-chan time.Time
+	began := time.Now()
 	for len(waiting) < maxRecords {
 		select {
 		case d := <-l.queue:
@@ -158,20 +160,19 @@ func (l *ledger) gather(waiting []*decision) []*decision {
 			continue
 		default:
 		}
-		if len(waiting) >= l.last {
-			break
+		left := min(linger, maxLinger-time.Since(began))
+		if len(waiting) >= l.crowd || left <= 0 {
+			return waiting
 		}
-		if late == nil {
-			timer := time.NewTimer(linger)
-			defer timer.Stop()
-			late = timer.C
-		}
+		late := time.NewTimer(left)
 		select {
 		case d := <-l.queue:
+			late.Stop()
 			waiting = append(waiting, d)
-		case <-late:
+		case <-late.C:
 			return waiting
 		case <-l.life.Done():
+			late.Stop()
 			return waiting
 		}
 	}
@@ -204,7 +205,7 @@ func (l *ledger) settle(waiting []*decision) []*decision {
 		}
 		again, err := l.append(ctx, d, taken)
 		if err == nil && !again {
-			l.last = n
+			l.crowd = max(n, l.crowd*3/4)
 			answer(taken, nil)
 			return waiting[n:]
 		}
