@@ -103,6 +103,9 @@ func (s *Server) subscribe(ctx context.Context, a register.Actor, news chan<- re
 func (s *Server) stream(r *http.Request, out *stream, news <-chan register.Event) error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	// A stream that is left open is nobody's presence.
+	again := r.Clone(r.Context())
+	again.Header.Set(liveHeader, "1")
 	for out.err == nil {
 		select {
 		case <-r.Context().Done():
@@ -115,7 +118,7 @@ func (s *Server) stream(r *http.Request, out *stream, news <-chan register.Event
 			}
 			out.send(s.event(e))
 		case <-beat.C:
-			if _, err := s.authenticate(r); err != nil {
+			if _, err := s.authenticate(again); err != nil {
 				return nil
 			}
 			out.send(event{Type: "heartbeat", At: s.legal(time.Now())})

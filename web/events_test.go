@@ -196,3 +196,28 @@ func TestAStreamBeatsAndEndsWithItsRight(t *testing.T) {
 		}
 	})
 }
+
+// TestAStreamLeftOpenDoesNotKeepASessionAlive runs in a clock of its own.
+func TestAStreamLeftOpenDoesNotKeepASessionAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fixtureIn(t, t.TempDir())
+		if _, err := addUser(f.office, "capo", register.Grant{Role: register.Admin}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := f.office.Account(t.Context(), "capo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := f.pages.sessions.open(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "/api/v1/events", nil)
+		r.AddCookie(cookie(sessionCookie(true), token, true, 0))
+		begun := time.Now()
+		f.ServeHTTP(httptest.NewRecorder(), r)
+		if lived := time.Since(begun); lived < sessionIdle || lived > sessionIdle+heartbeat {
+			t.Errorf("the stream of a session that nobody used ended after %s", lived)
+		}
+	})
+}
