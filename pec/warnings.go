@@ -30,7 +30,6 @@ const (
 	DaticertMalformed = "daticert-malformed"  // daticert.xml is not what RFC 6109 §4.4 says
 	PostacertMissing  = "postacert-missing"   // no original message in the envelope
 	PostacertSeveral  = "postacert-several"   // more than one original message
-	UnsignedContent   = "unsigned-content"    // something stands outside the signed part
 	TypeDiffers       = "type-differs"        // the (unsigned) header says another kind than daticert.xml
 	TypeHeaderMissing = "type-header-missing" // no X-Trasporto or X-Ricevuta; daticert.xml tells the kind
 	UnknownType       = "unknown-type"        // a tipo or header value outside RFC 6109
