@@ -71,6 +71,7 @@ func TestIdempotencyKey(t *testing.T) {
 }
 
 func TestConfirmRefuses(t *testing.T) {
+	d, number := open(t), 0
 	text := func(s string) *string { return &s }
 	for name, tc := range map[string]struct {
 		give  func(*register.Confirmation, *register.Arrival)
@@ -103,8 +104,7 @@ func TestConfirmRefuses(t *testing.T) {
 		"too many":     {func(c *register.Confirmation, _ *register.Arrival) { c.Parties = make([]register.Party, 201) }, "parties"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := open(t)
-			a, c := d.arrival(box, "one"), register.Confirmation{Classification: "1.1"}
+			a, c := d.arrival(box, name), register.Confirmation{Classification: "1.1"}
 			tc.give(&c, &a)
 			p := d.take(a)
 			_, err := d.Confirm(t.Context(), operator, p.ID, c)
@@ -113,7 +113,8 @@ func TestConfirmRefuses(t *testing.T) {
 				t.Fatalf("error %v, want one of field %s", err, tc.field)
 			}
 			full := register.Confirmation{Classification: "1.1", Subject: text("Oggetto"), Notes: "riga\nriga", Parties: []register.Party{{Name: "Mittente"}}}
-			if r, err := d.Confirm(t.Context(), operator, p.ID, full); err != nil || r.Entry.Number != "0000001" {
+			number++
+			if r, err := d.Confirm(t.Context(), operator, p.ID, full); err != nil || r.Entry.Number != fmt.Sprintf("%07d", number) {
 				t.Errorf("put right: %+v, %v: a refusal must cost no number", r.Entry, err)
 			}
 		})

@@ -178,8 +178,11 @@ func TestCloseInDoubt(t *testing.T) {
 func TestOneDecisionFailsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, j := openFaulty(t)
-		waiting := d.arriveWithoutFiles(14)
-		d.confirm(<-waiting) // alone: the committer expects no company
+		const before, together = 16, 13
+		waiting := d.arriveWithoutFiles(before + together)
+		for range before { // one by one, until the committer expects no company
+			d.confirm(<-waiting)
+		}
 		release := make(chan struct{})
 		j.set(func() {
 			j.batch = nil
@@ -212,7 +215,7 @@ func TestOneDecisionFailsAlone(t *testing.T) {
 				numbers[r.Entry.Number] = true
 			}
 		}
-		for n := 2; n <= 10; n++ {
+		for n := before + 1; n <= before+9; n++ {
 			if !numbers[fmt.Sprintf("%07d", n)] {
 				t.Errorf("number %d is missing of %v", n, numbers)
 			}

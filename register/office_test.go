@@ -361,6 +361,7 @@ func TestNewOffice(t *testing.T) {
 }
 
 func TestSetupIsChecked(t *testing.T) {
+	d := open(t)
 	for name, spoil := range map[string]func(*register.Setup){
 		"no zone":             func(s *register.Setup) { s.Location = nil },
 		"repeated register":   func(s *register.Setup) { s.Organizations[0].Registers[1].ID = book },
@@ -371,13 +372,12 @@ func TestSetupIsChecked(t *testing.T) {
 		"register without id": func(s *register.Setup) { s.Organizations[0].Registers[0].ID = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := open(t)
 			bad := setup()
 			spoil(&bad)
 			if err := d.Reload(t.Context(), bad); err == nil {
 				t.Error("the configuration was taken")
 			}
-			d.arrive(box, "still working")
+			d.arrive(box, "still working with "+name)
 		})
 	}
 }
