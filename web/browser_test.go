@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ type desk struct {
 	*Server
 	t       *testing.T
 	url     string
+	client  *http.Client
 	browser context.Context
 	gestore *sample.Provider
 	trust   *pec.Trust
@@ -46,7 +48,34 @@ var officeOfPages = []register.Organization{{ID: "ordine", Name: "Ordine degli A
 
 const password = "una password lunga"
 
+// newDesk is a desk with a browser, newOfficeDesk one without, and newServer
+// one that listens nowhere and has no certificates.
 func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := newOfficeDesk(t)
+	d.browser = chromium(t)
+	return d
+}
+
+func newOfficeDesk(t *testing.T) *desk {
+	t.Helper()
+	d := newServer(t)
+	server := httptest.NewUnstartedServer(d)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	t.Cleanup(d.endStreams)
+	t.Cleanup(d.pages.close)
+	d.url, d.client = server.URL, server.Client()
+	var err error
+	if d.gestore, err = sample.NewProvider(sample.Options{Name: "Postasicura Alfa S.p.A.", ECDSA: true, Now: time.Now().Add(-30 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	d.trust = pec.NewTrust(d.gestore.CA())
+	return d
+}
+
+func newServer(t *testing.T) *desk {
 	t.Helper()
 	st, err := store.OpenBolt(t.Context(), store.Options{Dir: t.TempDir(), Reserve: -1})
 	if err != nil {
@@ -66,34 +95,22 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(f)
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	t.Cleanup(f.endStreams)
-	t.Cleanup(f.pages.close)
 	for _, u := range []register.User{
 		{Name: "g.rossi", GivenName: "Giulia", Surname: "Rossi", Grants: []register.Grant{{Role: register.Operator, Organization: "ordine"}}},
 		{Name: "l.bianchi", GivenName: "Luca", Surname: "Bianchi", Grants: []register.Grant{{Role: register.Operator, Organization: "ordine"}}},
 	} {
-		if err := f.office.AddUser(t.Context(), register.System(), u, password); err != nil {
+		if err := office.AddUser(t.Context(), register.System(), u, password); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, box := range []string{"pec", "dis"} {
-		m := register.MailboxStatus{Mailbox: register.Mailbox{Organization: "ordine", Register: map[string]string{"pec": "ist", "dis": "dis"}[box], ID: box},
-			State: register.Watching, LastSeen: time.Now()}
-		if box == "dis" {
-			m.State, m.LastError = register.Failed, "the server refused the password (AUTHENTICATIONFAILED)"
-		}
-		f.office.Report(m)
+	for _, m := range []register.MailboxStatus{
+		{Mailbox: register.Mailbox{Organization: "ordine", Register: "ist", ID: "pec"}, State: register.Watching},
+		{Mailbox: register.Mailbox{Organization: "ordine", Register: "dis", ID: "dis"}, State: register.Failed, LastError: "the server refused the password (AUTHENTICATIONFAILED)"},
+	} {
+		m.LastSeen = time.Now()
+		office.Report(m)
 	}
-	d := &desk{Server: f, t: t, url: server.URL, browser: chromium(t)}
-	if d.gestore, err = sample.NewProvider(sample.Options{Name: "Postasicura Alfa S.p.A.", ECDSA: true, Now: time.Now().Add(-30 * time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
-	d.trust = pec.NewTrust(d.gestore.CA())
-	return d
+	return &desk{Server: f, t: t}
 }
 
 // chromium starts a browser of the test's own.

@@ -102,6 +102,7 @@ func (p *pages) routes() []pageRoute {
 		{"GET", inBook + "/da-protocollare", signedIn, p.queue},
 		{"GET", inBook + "/da-protocollare/{id}", signedIn, p.queue},
 		{"GET", inBook + "/da-protocollare/{id}/corpo", signedIn, p.body},
+		{"GET", inBook + "/da-protocollare/{id}/detto", signedIn, p.said},
 		{"GET", inBook + "/da-protocollare/{id}/controlla", signedIn, p.check},
 		{"GET", inBook + "/da-protocollare/{id}/rifiuta", signedIn, p.refuseForm},
 		{"POST", inBook + "/da-protocollare/{id}", signedIn, p.submit},
@@ -200,6 +201,7 @@ type bookLink struct {
 	Organization, ID   string
 	Office, Name, Base string
 	Pending            int
+	Boxes              []register.Mailbox
 }
 
 // render runs the page's template into a buffer: half a page is worse than
@@ -252,7 +254,7 @@ func (p *pages) bookLinks(a register.Actor) []bookLink {
 	var all []bookLink
 	for _, o := range p.office.Organizations(a) {
 		for _, b := range o.Registers {
-			all = append(all, bookLink{o.ID, b.ID, o.Name, b.Name, bookBase(o.ID, b.ID), 0})
+			all = append(all, bookLink{o.ID, b.ID, o.Name, b.Name, bookBase(o.ID, b.ID), 0, b.Mailboxes})
 		}
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -181,6 +182,37 @@ func (p *pages) decided(ctx context.Context, v *visit, b bookLink, m *message) e
 	if m.Decided != nil {
 		m.RejectedReason = m.Decided.Reason
 	}
+	return nil
+}
+
+// said answers how a message was decided in two lines of text, for the row
+// and for the page of whoever has it open: who confirms second is told who was
+// first.
+func (p *pages) said(v *visit) error {
+	if _, err := p.book(v); err != nil {
+		return err
+	}
+	d, err := p.office.Pending(v.r.Context(), v.actor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	var by string
+	if d.Decided != nil {
+		by = person(d.Decided.Name, d.Decided.By)
+	}
+	short, long := "", ""
+	switch d.State {
+	case register.StateConfirmed:
+		number := numberOf(d.Entry)
+		short = "Protocollato da " + by + ": " + number
+		long = "Era già protocollato: " + number + ", " + by + ", " + d.Decided.At.In(p.zone).Format("15:04:05") + "."
+	case register.StateRejected:
+		short, long = "Rifiutato da "+by, p.standing(d.State, d.Decided)
+	case register.StateWithdrawn:
+		short, long = "Ritirato dalla cartella", "Ritirato: il messaggio è stato trascinato fuori dalla cartella."
+	}
+	v.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(v.w, short+"\n"+long)
 	return nil
 }
 

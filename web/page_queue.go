@@ -95,7 +95,7 @@ type tag struct{ Tone, Icon, Text string }
 
 // readQueue reads what waits, but for what the person is just confirming.
 func (p *pages) readQueue(ctx context.Context, v *visit, b bookLink) (queue, error) {
-	q := queue{Query: readQueueQuery(v.r), Base: b.Base, Now: time.Now()}
+	q := queue{Query: readQueueQuery(v.r), Base: b.Base, Boxes: b.Boxes, Now: time.Now()}
 	var all []register.Pending
 	for _, state := range undecided {
 		page, err := p.office.PendingList(ctx, v.actor, b.Organization, b.ID,
@@ -104,13 +104,6 @@ func (p *pages) readQueue(ctx context.Context, v *visit, b bookLink) (queue, err
 			return queue{}, err
 		}
 		all = append(all, page.Items...)
-	}
-	for _, o := range p.office.Organizations(v.actor) {
-		for _, r := range o.Registers {
-			if o.ID == b.Organization && r.ID == b.ID {
-				q.Boxes = r.Mailboxes
-			}
-		}
 	}
 	for _, m := range all {
 		w, waiting := p.waits.on(m.ID)
@@ -296,7 +289,7 @@ func (p *pages) undoBar(v *visit, b bookLink) *undoBar {
 	if len(all) == 0 {
 		return nil
 	}
-	return &undoBar{wait: all[0], Others: len(all) - 1, Whole: int(undoTime / time.Second),
+	return &undoBar{wait: all[0], Others: len(all) - 1, Whole: int(p.waits.undo / time.Second),
 		Base: bookBase(all[0].Organization, all[0].Register) + "/da-protocollare/" + all[0].ID}
 }
 

@@ -224,6 +224,7 @@ func (p *pages) entryView(b bookLink, d register.EntryDetail) entryView {
 			Digest: shortDigest(a.SHA256), Danger: danger(a.Name, a.MediaType), Link: api + strconv.Itoa(i+1)})
 	}
 	if o := d.Origin; o != nil {
+		e.Mailbox = boxAddress(b.Boxes, o.Mailbox)
 		e.Mark = marks[o.Authenticity]
 		if o.Authenticity == string(pec.Certified) {
 			e.Mark.Text = "PEC certificata"
@@ -231,7 +232,7 @@ func (p *pages) entryView(b bookLink, d register.EntryDetail) entryView {
 		e.Raw = "/api/v1/pending/" + o.Pending + "/raw"
 	}
 	e.MovedText, e.MovedTone = p.movedLong(d)
-	e.Story = p.entryStory(d)
+	e.Story = p.entryStory(d, e.Mailbox)
 	return e
 }
 
@@ -263,13 +264,13 @@ var acts = map[string]string{
 	"register.recovered": "Registro ripreso dopo un ripristino",
 }
 
-func (p *pages) entryStory(d register.EntryDetail) []step {
+func (p *pages) entryStory(d register.EntryDetail, box string) []step {
 	var all []step
 	if o := d.Origin; o != nil {
 		if o.Certified != nil && o.Authenticity == string(pec.Certified) {
 			all = append(all, step{At: *o.Certified, Text: "Ora certificata dal gestore"})
 		}
-		all = append(all, step{At: o.ArrivedAt, Text: "Arrivata nella casella"})
+		all = append(all, step{At: o.ArrivedAt, Text: "Arrivata nella casella " + box})
 	}
 	for _, e := range d.History {
 		s := step{At: e.At, Text: acts[e.Type], Important: e.Type == "pending.confirmed"}
@@ -331,14 +332,5 @@ func (p *pages) entryPage(v *visit) error {
 		return err
 	}
 	e.Class = cmp.Or(className(plan, d.Classification), d.Classification)
-	if o := d.Origin; o != nil {
-		for _, org := range p.office.Organizations(v.actor) {
-			for _, r := range org.Registers {
-				if org.ID == b.Organization && r.ID == b.ID {
-					e.Mailbox = boxAddress(r.Mailboxes, o.Mailbox)
-				}
-			}
-		}
-	}
 	return p.render(v, http.StatusOK, "entry", view{Title: d.Number + "/" + year + " · " + b.Name, Section: "registro", Content: e})
 }

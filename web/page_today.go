@@ -115,22 +115,15 @@ func (p *pages) todayNumbers(ctx context.Context, v *visit, b bookLink) (*todayN
 
 // toMove counts the messages that have a number and are not moved yet.
 func (p *pages) toMove(ctx context.Context, b bookLink, t *todayPage) error {
-	for _, o := range p.office.Organizations(register.System()) {
-		for _, r := range o.Registers {
-			if o.ID != b.Organization || r.ID != b.ID {
-				continue
-			}
-			for _, m := range r.Mailboxes {
-				due, err := p.office.Due(ctx, o.ID, m.ID)
-				if err != nil {
-					return err
-				}
-				t.ToMove += len(due)
-				for _, d := range due {
-					if time.Since(d.Decided) > 5*time.Minute {
-						t.Stuck++
-					}
-				}
+	for _, m := range b.Boxes {
+		due, err := p.office.Due(ctx, m.Organization, m.ID)
+		if err != nil {
+			return err
+		}
+		t.ToMove += len(due)
+		for _, d := range due {
+			if time.Since(d.Decided) > 5*time.Minute {
+				t.Stuck++
 			}
 		}
 	}

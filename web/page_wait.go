@@ -60,6 +60,7 @@ type outcome struct {
 type waits struct {
 	office *register.Office
 	log    *slog.Logger
+	undo   time.Duration // undoTime
 
 	mu      sync.Mutex
 	all     map[string]*waiting // by pending id
@@ -84,7 +85,7 @@ func (w *waiting) stop() {
 var errTooLate = errors.New("the number is being given")
 
 func newWaits(o *register.Office, l *slog.Logger) *waits {
-	return &waits{office: o, log: l, all: make(map[string]*waiting), last: make(map[string]outcome)}
+	return &waits{office: o, log: l, undo: undoTime, all: make(map[string]*waiting), last: make(map[string]outcome)}
 }
 
 // resume takes up the confirmations that an earlier run left on their way.
@@ -124,7 +125,7 @@ func (s *waits) close() {
 // place starts the clock of a confirmation, or returns whose is running
 // already.
 func (s *waits) place(ctx context.Context, w wait) (by string, err error) {
-	w.Due = time.Now().Add(undoTime)
+	w.Due = time.Now().Add(s.undo)
 	if other, ok := s.start(w); !ok {
 		return other.UserName, nil
 	}

@@ -115,8 +115,6 @@ if (form) {
     h.type = "hidden"; h.name = "attesa"; h.value = "1";
     form.append(h);
   }
-  const invalid = $("[aria-invalid]", form);
-  if (invalid) invalid.focus();
 }
 
 // ---- the countdown ----
@@ -263,33 +261,40 @@ const interrupted = (on) => {
   if (on) poller = setInterval(poll, 15000);
 };
 const poll = () => refresh(["esito"]).catch(() => {});
-const who = (d) => d.data?.by_name || d.by_name || d.by || "un’altra persona";
+// What was decided elsewhere: the server says by whom, the row turns grey, and
+// who has the message open is told at once.
+const decided = async (d) => {
+  const open = form?.dataset.draft === d.pending;
+  if (open || $(`#coda [data-id="${d.pending}"]`)) {
+    const r = await fetch(`/${book}/da-protocollare/${d.pending}/detto`, { headers: live, cache: "no-store" });
+    const [short, long] = r.ok ? (await r.text()).split("\n") : [];
+    if (short) gone.set(d.pending, short);
+    if (open && long) tellOpen(long);
+  }
+  sooner(["esito"]);
+};
+const tellOpen = (text) => {
+  if ($("#deciso")) return;
+  const n = document.createElement("div"), t = document.createElement("div");
+  n.id = "deciso"; n.className = "note warn"; n.setAttribute("role", "alert");
+  const s = document.createElement("strong"), a = document.createElement("a");
+  s.textContent = text;
+  a.href = location.href; a.textContent = "Mostra l’esito";
+  t.append(s, " ", a);
+  n.append(t);
+  $(".strip").append(n);
+  $$("button", form).forEach((b) => { b.disabled = true; });
+};
 const news = {
   "pending.created": () => sooner([]),
-  "pending.changed": (d) => { gone.set(d.pending, "Rifiutato o cambiato"); sooner(["esito"]); },
-  "pending.confirmed": (d) => { gone.set(d.pending, `Protocollato da ${who(d)}: ${(d.entry || "").split("/").pop()}`); sooner(["esito"]); first(d); },
-  "pending.withdrawn": (d) => { gone.set(d.pending, "Ritirato dalla cartella"); sooner(["esito"]); first(d); },
+  "pending.changed": decided,
+  "pending.confirmed": decided,
+  "pending.withdrawn": decided,
   "message.moved": () => sooner(["esito"]),
   "entry.changed": () => sooner(["esito"]),
   "mailbox.changed": () => sooner([]),
   "resync": () => sooner(["esito"]),
   "heartbeat": () => {},
-};
-// Who has the message open that another has just decided is told at once.
-const first = (d) => {
-  const open = $("section.detail");
-  if (!form || open?.dataset.id !== d.pending) return;
-  const n = document.createElement("div");
-  n.className = "note warn"; n.setAttribute("role", "alert");
-  const s = document.createElement("strong");
-  s.textContent = d.type === "pending.withdrawn" ? "Ritirato dalla cartella." : `Era già protocollato: ${(d.entry || "").split("/").pop()}, ${who(d)}.`;
-  const a = document.createElement("a");
-  a.href = location.href; a.textContent = "Mostra l’esito";
-  const t = document.createElement("div");
-  t.append(s, " ", a);
-  n.append(t);
-  $(".strip", open).append(n);
-  $$("button,a.b", form).forEach((b) => { b.setAttribute("aria-disabled", "true"); b.disabled = true; });
 };
 const connect = () => {
   source?.close();
