@@ -16,6 +16,7 @@ const (
 	// maxDuplicates bounds those that are looked for in one register.
 	maxDuplicates = 50
 	maxHistory    = 1000
+	maxCursor     = 500 // bytes
 )
 
 // PendingQuery selects pending entries; the zero State means StatePending.
@@ -31,8 +32,12 @@ type Page[T any] struct {
 	Next  string `json:"next,omitempty"`
 }
 
-func checkLimit(limit int) (int, error) {
+// checkPage refuses what no page has been asked for with; a cursor is a key, or
+// the end of one.
+func checkPage(limit int, cursor string) (int, error) {
 	switch {
+	case len(cursor) > maxCursor:
+		return 0, &FieldError{"cursor", "is not one of ours"}
 	case limit == 0:
 		return defaultLimit, nil
 	case limit < 0 || limit > maxLimit:
@@ -59,7 +64,7 @@ func (o *Office) PendingList(ctx context.Context, a Actor, org, register string,
 	if !states[q.State] {
 		return Page[Pending]{}, &FieldError{"state", fmt.Sprintf("there is no state %q", clip(string(q.State), maxCode))}
 	}
-	if q.Limit, err = checkLimit(q.Limit); err != nil {
+	if q.Limit, err = checkPage(q.Limit, q.Cursor); err != nil {
 		return Page[Pending]{}, err
 	}
 	if q.State == StateConfirming {

@@ -49,9 +49,17 @@ func TestPendingList(t *testing.T) {
 	if page, err := d.PendingList(t.Context(), auditor, org, book, register.PendingQuery{State: register.StateConfirmed}); err != nil || len(page.Items) != 1 || page.Next != "" {
 		t.Errorf("confirmed are %+v, %v", page, err)
 	}
-	for _, bad := range []register.PendingQuery{{State: "nope"}, {Limit: 501}, {Limit: -1}} {
+	for _, bad := range []register.PendingQuery{{State: "nope"}, {Limit: 501}, {Limit: -1}, {Cursor: strings.Repeat("x", 501)}} {
 		if _, err := d.PendingList(t.Context(), auditor, org, book, bad); !errors.Is(err, register.ErrInvalid) {
 			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, odd := range []string{"zzz", "\x00", "/", "9999/x", "\xff"} {
+		if _, err := d.PendingList(t.Context(), auditor, org, book, register.PendingQuery{Cursor: odd}); err != nil {
+			t.Errorf("cursor %q: %v", odd, err)
+		}
+		if _, err := d.Entries(t.Context(), auditor, org, book, register.EntryQuery{Cursor: odd, Year: 2026}); err != nil {
+			t.Errorf("cursor %q of entries: %v", odd, err)
 		}
 	}
 	if _, err := d.PendingList(t.Context(), register.System(), org, "x", register.PendingQuery{}); !errors.Is(err, register.ErrNotFound) {

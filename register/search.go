@@ -39,7 +39,7 @@ func (o *Office) Entries(ctx context.Context, a Actor, org, register string, q E
 	if err != nil {
 		return Page[Entry]{}, err
 	}
-	if q.Limit, err = checkLimit(q.Limit); err != nil {
+	if q.Limit, err = checkPage(q.Limit, q.Cursor); err != nil {
 		return Page[Entry]{}, err
 	}
 	matches, err := q.matcher()
