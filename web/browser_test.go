@@ -206,7 +206,6 @@ type tab struct {
 	t          *testing.T
 	mu         sync.Mutex
 	complaints []string
-	allowed    []string
 }
 
 // tab opens a window with cookies of its own.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -168,7 +169,12 @@ func (p *pages) decided(ctx context.Context, v *visit, b bookLink, m *message) e
 		if err != nil {
 			return err
 		}
+		plan, err := p.office.Classes(ctx, v.actor, b.Organization)
+		if err != nil {
+			return err
+		}
 		shown := p.entryView(b, e)
+		shown.Class = cmp.Or(className(plan, e.Classification), e.Classification)
 		m.Entry = &shown
 		recent, err := p.office.Entries(ctx, v.actor, b.Organization, b.ID, register.EntryQuery{Limit: 4})
 		if err != nil {

@@ -145,7 +145,7 @@ func day(s string) (string, error) {
 			return t.Format(time.DateOnly), nil
 		}
 	}
-	return "", fmt.Errorf("«%s» non è una data: scrivere gg/mm/aaaa.", s)
+	return "", fmt.Errorf("«%s» non è una data: scrivere gg/mm/aaaa", s)
 }
 
 func (r *registerPage) link(b bookLink, pages int) string {
