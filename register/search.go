@@ -3,6 +3,7 @@ package register
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,7 +12,8 @@ import (
 	"github.com/protodaemon/protodaemon/store"
 )
 
-// EntryDetail is an entry with what is read beside it.
+// EntryDetail is an entry with what is read beside it: where its message is on
+// the mail server and, when it is read alone, its history.
 type EntryDetail struct {
 	Entry
 	Moved   string // no, yes or copied
@@ -34,23 +36,23 @@ type EntryQuery struct {
 
 // Entries lists a register's entries, newest first. The cursor is the key of
 // the last entry before the page.
-func (o *Office) Entries(ctx context.Context, a Actor, org, register string, q EntryQuery) (Page[Entry], error) {
+func (o *Office) Entries(ctx context.Context, a Actor, org, register string, q EntryQuery) (Page[EntryDetail], error) {
 	b, err := o.bookFor(a, Read, org, register)
 	if err != nil {
-		return Page[Entry]{}, err
+		return Page[EntryDetail]{}, err
 	}
 	if q.Limit, err = checkPage(q.Limit, q.Cursor); err != nil {
-		return Page[Entry]{}, err
+		return Page[EntryDetail]{}, err
 	}
 	matches, err := q.matcher()
 	if err != nil {
-		return Page[Entry]{}, err
+		return Page[EntryDetail]{}, err
 	}
 	r := store.Range{Kind: rowEntry, After: q.Cursor, Reverse: true}
 	if q.Year != 0 {
 		r.Prefix = fmt.Sprintf("%04d/", q.Year)
 	}
-	page := Page[Entry]{Items: []Entry{}}
+	page := Page[EntryDetail]{Items: []EntryDetail{}}
 	var last string
 	err = eachRow(ctx, b.journal, r, func(row store.Row) (bool, error) {
 		var e Entry
@@ -65,10 +67,24 @@ func (o *Office) Entries(ctx context.Context, a Actor, org, register string, q E
 			return false, nil
 		}
 		last = row.Key
-		page.Items = append(page.Items, e)
+		page.Items = append(page.Items, EntryDetail{Entry: e})
 		return true, nil
 	})
+	for i := range page.Items {
+		err = errors.Join(err, o.place(ctx, b, &page.Items[i]))
+	}
 	return page, err
+}
+
+// place reads where the entry's message is.
+func (o *Office) place(ctx context.Context, b *book, d *EntryDetail) error {
+	d.Moved = "no"
+	if d.Origin == nil {
+		return nil
+	}
+	p, err := b.pending(ctx, d.Origin.Pending)
+	d.Place, d.Moved, d.Blocked = p.Place, moved(p.Place), o.desk.reason(d.Origin.Pending)
+	return err
 }
 
 // matcher tells whether an entry fits all that the query asks for.
@@ -129,7 +145,7 @@ func (o *Office) Entry(ctx context.Context, a Actor, org, register string, year 
 	if err != nil {
 		return EntryDetail{}, missing
 	}
-	d := EntryDetail{Moved: "no"}
+	var d EntryDetail
 	ok, err := readRow(ctx, b.journal, rowEntry, entryKey(year, n), &d.Entry)
 	if err != nil {
 		return EntryDetail{}, err
@@ -137,14 +153,12 @@ func (o *Office) Entry(ctx context.Context, a Actor, org, register string, year 
 	if !ok {
 		return EntryDetail{}, missing
 	}
+	if err := o.place(ctx, b, &d); err != nil {
+		return EntryDetail{}, err
+	}
 	subject := entryRef(register, d.Year, d.Number)
 	if d.Origin != nil {
 		subject = d.Origin.Pending
-		p, err := b.pending(ctx, subject)
-		if err != nil {
-			return EntryDetail{}, err
-		}
-		d.Place, d.Moved, d.Blocked = p.Place, moved(p.Place), o.desk.reason(subject)
 	}
 	d.History, err = b.history(ctx, subject)
 	return d, err

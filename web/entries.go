@@ -10,8 +10,7 @@ import (
 )
 
 // entry is a registrazione di protocollo. History is told where an entry is
-// read alone, Moved there and where it is confirmed, Already where it was
-// there before it was asked for.
+// read alone, Already where it was there before it was asked for.
 type entry struct {
 	Organization    string              `json:"organization"`
 	Register        string              `json:"register"`
@@ -105,6 +104,13 @@ func (s *Server) entryOf(e register.Entry) entry {
 	return out
 }
 
+// entryDetail is an entry with the place of its message.
+func (s *Server) entryDetail(d register.EntryDetail) entry {
+	e := s.entryOf(d.Entry)
+	e.Moved, e.Blocked = d.Moved, d.Blocked
+	return e
+}
+
 func (s *Server) entries(w http.ResponseWriter, r *http.Request, a register.Actor) error {
 	q, err := readQuery(r, "q", "direction", "from", "to", "party", "classification", "dossier", "year", "number", "state")
 	if err != nil {
@@ -118,7 +124,7 @@ func (s *Server) entries(w http.ResponseWriter, r *http.Request, a register.Acto
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, pageOf(found.Items, found.Next, s.entryOf))
+	return writeJSON(w, http.StatusOK, pageOf(found.Items, found.Next, s.entryDetail))
 }
 
 func entryQuery(q query) (register.EntryQuery, error) {
@@ -154,8 +160,7 @@ func (s *Server) entry(w http.ResponseWriter, r *http.Request, a register.Actor)
 	if err != nil {
 		return err
 	}
-	e := s.entryOf(d.Entry)
-	e.Moved, e.Blocked = d.Moved, d.Blocked
+	e := s.entryDetail(d)
 	e.History = pageOf(d.History, "", s.event).Items
 	return writeJSON(w, http.StatusOK, e)
 }

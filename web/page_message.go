@@ -44,7 +44,7 @@ type message struct {
 	Mine           bool // on its way by the same person
 	Entry          *entryView
 	NextTitle      string
-	Recent         []register.Entry
+	Recent         []register.EntryDetail
 	MayWork        bool
 	Raw            string
 	BoxAddress     string
@@ -180,7 +180,7 @@ func (p *pages) decided(ctx context.Context, v *visit, b bookLink, m *message) e
 		if err != nil {
 			return err
 		}
-		m.Recent = slices.DeleteFunc(recent.Items, func(r register.Entry) bool { return r.Number == e.Number && r.Year == e.Year })
+		m.Recent = slices.DeleteFunc(recent.Items, func(r register.EntryDetail) bool { return r.Number == e.Number && r.Year == e.Year })
 		m.Recent = m.Recent[:min(3, len(m.Recent))]
 		return nil
 	}

@@ -86,7 +86,7 @@ func (p *pages) registerPage(v *visit) error {
 		}
 		r.First = len(r.Rows)
 		for _, e := range found.Items {
-			r.Rows = append(r.Rows, p.entryRow(b, e))
+			r.Rows = append(r.Rows, p.entryRow(b, e.Entry))
 		}
 		if q.Cursor = found.Next; q.Cursor == "" {
 			break

@@ -19,7 +19,7 @@ type todayPage struct {
 	ToMove              int
 	Stuck               int
 	Lights              []light
-	Recent              []register.Entry
+	Recent              []register.EntryDetail
 	Base                string
 }
 
