@@ -42,7 +42,10 @@ var forms = []form{
 // its number when it is confirmed, and is filed.
 func TestMessagesAreTakenNumberedAndFiled(t *testing.T) {
 	for _, f := range forms {
-		t.Run(f.name, func(t *testing.T) { walk(t, f) })
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			walk(t, f)
+		})
 	}
 }
 

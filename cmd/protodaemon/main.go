@@ -39,6 +39,9 @@ func main() {
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	err := rootCommand().ExecuteContext(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted before it was done")
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "protodaemon: "+errorText(err))
 	}

@@ -15,6 +15,7 @@ import (
 // Yesterday's store under today's witness: no number is given, and there is a
 // way out after which the numbers are what they were.
 func TestStorePutBackGivesNoNumberUntilRecovered(t *testing.T) {
+	t.Parallel()
 	o := openOffice(t, dovecot.Options{}, false)
 	mail := mix(t, o.provider, 13)
 	data := filepath.Join(filepath.Dir(o.config), "data")

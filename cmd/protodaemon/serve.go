@@ -44,7 +44,8 @@ accepts, and its watchdog is served.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, func() (*configs.Config, error) { return loadConfig(cmd) }, log)
+			ctx := cmd.Context()
+			return unlessEnded(ctx, serve(ctx, cfg, func() (*configs.Config, error) { return loadConfig(cmd) }, log))
 		},
 	}
 	configFlag(cmd)
