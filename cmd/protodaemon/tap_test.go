@@ -19,13 +19,13 @@ type tap struct {
 	done  sync.WaitGroup
 }
 
-// trigger is a moment in the conversation: the n-th chunk of one direction that
+// trigger is a moment in the conversation: the next chunk of one direction that
 // the pattern matches. part says how much of that chunk the other side still
 // gets, in quarters, before act is called.
 type trigger struct {
 	fromServer bool
 	pattern    *regexp.Regexp
-	n, part    int
+	part       int
 	act        func()
 }
 
@@ -102,9 +102,6 @@ func (p *tap) due(chunk []byte, fromServer bool) *trigger {
 	defer p.mu.Unlock()
 	tr := p.armed
 	if tr == nil || tr.fromServer != fromServer || !tr.pattern.Match(chunk) {
-		return nil
-	}
-	if tr.n--; tr.n > 0 {
 		return nil
 	}
 	p.armed = nil
