@@ -26,30 +26,30 @@ var streamed = map[string]bool{
 // hub hands events to subscribers. Its zero value works.
 type hub struct {
 	mu   sync.Mutex
-	subs map[*subscriber]struct{}
+	subs map[*Subscription]struct{}
 }
 
-// subscriber is one stream; lost is set when events had to be dropped.
-type subscriber struct {
-	actor Actor
-	queue chan Event
-	lost  bool // guarded by hub.mu
+// Subscription collects events for one listener from the moment Subscribe
+// returns it.
+type Subscription struct {
+	office *Office
+	actor  Actor
+	queue  chan Event
+	lost   bool // events had to be dropped; guarded by hub.mu
 }
 
 const subscriberQueue = 256
 
-func (h *hub) join(a Actor) *subscriber {
+func (h *hub) join(s *Subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs == nil {
-		h.subs = map[*subscriber]struct{}{}
+		h.subs = map[*Subscription]struct{}{}
 	}
-	s := &subscriber{actor: a, queue: make(chan Event, subscriberQueue)}
 	h.subs[s] = struct{}{}
-	return s
 }
 
-func (h *hub) leave(s *subscriber) {
+func (h *hub) leave(s *Subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.subs, s)
@@ -72,7 +72,7 @@ func (h *hub) publish(e Event) {
 
 // caughtUp tells whether the subscriber, whose queue is empty, has lost events
 // since it was asked last.
-func (h *hub) caughtUp(s *subscriber) (lost bool) {
+func (h *hub) caughtUp(s *Subscription) (lost bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(s.queue) > 0 {
@@ -82,12 +82,22 @@ func (h *hub) caughtUp(s *subscriber) (lost bool) {
 	return lost
 }
 
-// Subscribe calls yield for every event that the actor may see from now on,
-// until ctx ends or yield returns false. A subscriber that is too slow loses
-// events and gets one of type "resync" instead.
-func (o *Office) Subscribe(ctx context.Context, a Actor, yield func(Event) bool) error {
-	s := o.hub.join(a)
-	defer o.hub.leave(s)
+// Subscribe begins to collect every event that the actor may see; the caller
+// takes them with Listen, or gives the subscription back with Close. A listener
+// who is too slow loses events and gets one of type "resync" instead.
+func (o *Office) Subscribe(a Actor) *Subscription {
+	s := &Subscription{office: o, actor: a, queue: make(chan Event, subscriberQueue)}
+	o.hub.join(s)
+	return s
+}
+
+// Close ends the subscription; Listen does so itself.
+func (s *Subscription) Close() { s.office.hub.leave(s) }
+
+// Listen calls yield for every event until ctx ends or yield returns false.
+func (s *Subscription) Listen(ctx context.Context, yield func(Event) bool) error {
+	o := s.office
+	defer s.Close()
 	for {
 		if o.hub.caughtUp(s) && !yield(Event{Type: typeResync, At: stamp(time.Now())}) {
 			return nil

@@ -271,8 +271,9 @@ func TestSubscribe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var got []string
 		ended := make(chan error, 1)
+		news := d.Subscribe(operator)
 		go func() {
-			ended <- d.Subscribe(ctx, operator, func(e register.Event) bool {
+			ended <- news.Listen(ctx, func(e register.Event) bool {
 				if e.Organization != org || e.Register != book || e.Mailbox != box {
 					t.Errorf("event %+v", e)
 				}
@@ -280,7 +281,6 @@ func TestSubscribe(t *testing.T) {
 				return true
 			})
 		}()
-		synctest.Wait()
 		d.Report(register.MailboxStatus{Mailbox: register.Mailbox{Organization: org, ID: box}, State: register.Watching})
 		d.Report(register.MailboxStatus{Mailbox: register.Mailbox{Organization: org, ID: box}, State: register.Watching, LastSeen: time.Now()})
 		p := d.arrive(box, "one")
@@ -311,8 +311,9 @@ func TestSlowSubscriber(t *testing.T) {
 	slow, first := make(chan struct{}), make(chan struct{})
 	types := map[string]int{}
 	ended := make(chan error, 1)
+	news := d.Subscribe(manager)
 	go func() {
-		ended <- d.Subscribe(t.Context(), manager, func(e register.Event) bool {
+		ended <- news.Listen(t.Context(), func(e register.Event) bool {
 			if types[e.Type]++; types[e.Type] == 1 && e.Type != "resync" {
 				close(first)
 				<-slow

@@ -284,8 +284,12 @@ func openBlob(ctx context.Context, a *agency, d store.Digest) (store.Blob, error
 	return b, err
 }
 
-// Notes is the organization's unchained memory (positions of mailboxes).
+// Notes is the organization's unchained memory (positions of mailboxes), or
+// that of the "installation" (sessions).
 func (o *Office) Notes(ctx context.Context, org string) (store.Notes, error) {
+	if org == installation {
+		return o.store.Notes(ctx, installation)
+	}
 	a, err := o.agency(org)
 	if err != nil {
 		return nil, err

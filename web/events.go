@@ -73,7 +73,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, a register.Actor
 	ctx, cancel := context.WithCancel(r.Context())
 	news := make(chan register.Event)
 	var subscription sync.WaitGroup
-	subscription.Go(func() { s.subscribe(ctx, a, news) })
+	// The subscription begins before the caller hears the first byte, so that
+	// nothing is lost between the two.
+	from := s.office.Subscribe(a)
+	subscription.Go(func() { s.listen(ctx, from, news) })
 	defer subscription.Wait()
 	defer cancel()
 
@@ -82,10 +85,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, a register.Actor
 	return s.stream(r, out, news)
 }
 
-// subscribe hands events on until ctx ends, and closes news at its end.
-func (s *Server) subscribe(ctx context.Context, a register.Actor, news chan<- register.Event) {
+// listen hands events on until ctx ends, and closes news at its end.
+func (s *Server) listen(ctx context.Context, from *register.Subscription, news chan<- register.Event) {
 	defer close(news)
-	err := s.office.Subscribe(ctx, a, func(e register.Event) bool {
+	err := from.Listen(ctx, func(e register.Event) bool {
 		select {
 		case news <- e:
 			return true
