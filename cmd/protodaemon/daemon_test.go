@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	// A program under the race detector would sleep for a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	status := buildAndRun(m, dir)
 	os.RemoveAll(dir)
 	os.Exit(status)
@@ -221,6 +223,8 @@ func (d *process) logged(t *testing.T, msg, key string) string {
 // stop ends the daemon as a service manager would and returns its exit status.
 func (d *process) stop(t *testing.T) int {
 	t.Helper()
+	// Connections that were never used would be waited for.
+	d.client.CloseIdleConnections()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -109,24 +110,33 @@ func unlessEnded(ctx context.Context, err error) error {
 	return err
 }
 
-// endWithin ends the process when what follows the end of ctx takes longer
-// than limit. The returned function calls it off.
+// endWithin tells of the end when ctx ends, and ends the process when what
+// follows takes longer than limit. The returned function is called when
+// everything has ended.
 func endWithin(ctx context.Context, limit time.Duration, log *slog.Logger) func() {
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	ended := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+		}
+		if ctx.Err() == nil {
+			return // it never started
+		}
 		log.Info("stopping")
 		notify(log, daemon.SdNotifyStopping)
 		late := time.NewTimer(limit)
 		defer late.Stop()
 		select {
-		case <-done:
+		case <-ended:
 		case <-late.C:
 			log.Error("the orderly end took too long; everything acknowledged is safe", "limit", limit.String())
 			os.Exit(exitFailed)
 		}
 	})
 	return func() {
-		stop()
-		close(done)
+		close(ended)
+		watch.Wait()
 	}
 }
