@@ -100,7 +100,7 @@ func (o *owner) analyse(ctx context.Context, p parcel) (a *pec.Analysis, quarant
 			a, quarantine, err = emptyAnalysis(), "the analysis failed: this is a defect of the program", nil
 		}
 	}()
-	a = pec.Read(ctx, p.blob, p.size, pec.Options{Trust: o.in.opt.Trust(), Limits: o.in.opt.Limits})
+	a = pec.Read(ctx, p.blob, p.size, pec.Options{Trust: o.trust.Load(), Limits: o.in.opt.Limits})
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, "", ctx.Err() // shutting down: what was read is not to be kept
 	}

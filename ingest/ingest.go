@@ -70,6 +70,8 @@ type Mailbox struct {
 
 	IMAP    IMAP
 	Folders Folders
+	// Trust holds the anchors that its messages are judged by; nil: none.
+	Trust *pec.Trust
 }
 
 // IMAP is an account on a server.
@@ -94,7 +96,6 @@ type Folders struct{ Inbox, Pending, Registered string }
 type Options struct {
 	Office    Office
 	Mailboxes []Mailbox
-	Trust     func() *pec.Trust // anchors as configured now; nil: none
 	Limits    pec.Limits
 	// MaxMessage is the largest message that is fetched, in octets (default
 	// 256 MiB); a larger one is recorded without its bytes.
@@ -167,9 +168,6 @@ func New(opt Options) (*Ingest, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	if opt.Trust == nil {
-		opt.Trust = func() *pec.Trust { return nil }
-	}
 	m, err := newMetrics(opt.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("registering the metrics of mailboxes: %w", err)
@@ -192,7 +190,8 @@ func Run(ctx context.Context, opt Options) error {
 }
 
 // Reload replaces the set of mailboxes. Connections of mailboxes that did not
-// change stay as they are; a changed Password is used at the next login.
+// change stay as they are; a changed Password is used at the next login, and a
+// changed Trust for the next message.
 func (in *Ingest) Reload(boxes []Mailbox) {
 	for {
 		select {
@@ -216,6 +215,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		for _, m := range boxes {
 			if r := running[m.key()]; r != nil {
 				r.owner.password.Store(&m.IMAP.Password)
+				r.owner.trust.Store(m.Trust)
 				continue
 			}
 			octx, cancel := context.WithCancel(ctx)

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"github.com/protodaemon/protodaemon/pec"
 	"github.com/protodaemon/protodaemon/register"
 )
 
@@ -23,7 +24,9 @@ type owner struct {
 	m   Mailbox
 	log *slog.Logger
 
-	password atomic.Pointer[func() (string, error)] // replaced by Reload
+	// Replaced by Reload.
+	password atomic.Pointer[func() (string, error)]
+	trust    atomic.Pointer[pec.Trust]
 
 	// Set by the client's reader goroutine.
 	news    chan struct{} // holds at most one
@@ -63,6 +66,7 @@ func newOwner(in *Ingest, m Mailbox) *owner {
 		office: in.opt.Office.News(m.Organization, m.ID),
 	}
 	o.password.Store(&m.IMAP.Password)
+	o.trust.Store(m.Trust)
 	o.forgetMessages(0)
 	return o
 }

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/protodaemon/protodaemon/configs"
 	"github.com/protodaemon/protodaemon/ingest"
-	"github.com/protodaemon/protodaemon/pec"
 )
 
 // checksAtOnce bounds the logins that run at a time.
@@ -43,11 +40,11 @@ creates and deletes, never in the watched one.`,
 			if err != nil {
 				return err
 			}
-			trust, err := loadTrust(cfg)
+			boxes, err := trustedMailboxes(cfg)
 			if err != nil {
 				return err
 			}
-			c := check(cmd.Context(), cfg, trust, echo)
+			c := check(cmd.Context(), boxes, echo)
 			if err := cmd.Context().Err(); err != nil {
 				return err
 			}
@@ -66,11 +63,13 @@ creates and deletes, never in the watched one.`,
 }
 
 // check tries all mailboxes, in the order of the configuration.
-func check(ctx context.Context, cfg *configs.Config, trust *pec.Trust, echo bool) checked {
-	boxes := mailboxesOf(cfg)
+func check(ctx context.Context, boxes []ingest.Mailbox, echo bool) checked {
 	c := checked{OK: true, Warnings: []string{}, Mailboxes: make([]ingest.ProbeResult, len(boxes))}
-	if trust.Empty() && slices.ContainsFunc(boxes, func(m ingest.Mailbox) bool { return m.Kind == "pec" }) {
-		c.Warnings = append(c.Warnings, "pec.trust is empty: no message will be certified; put the certificate of the PEC providers' issuer there (README)")
+	for _, m := range boxes {
+		if m.Kind == "pec" && m.Trust.Empty() {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s/%s: pec.trust is empty: no message will be certified; put the certificate of the PEC providers' issuer there (README)",
+				m.Organization, m.ID))
+		}
 	}
 	var tries errgroup.Group
 	tries.SetLimit(checksAtOnce)

@@ -88,7 +88,7 @@ func TestCheckLooksAndChangesNothing(t *testing.T) {
 	before := folders(t, server)
 	for _, extra := range [][]string{nil, {"--echo"}} {
 		out := mustRun(t, append([]string{"check", "--config", config}, extra...)...)
-		for _, want := range []string{"ordine/pec: ok", "IDLE", "inbox         INBOX", "not there yet", "warning: pec.trust is empty"} {
+		for _, want := range []string{"ordine/pec: ok", "IDLE", "inbox         INBOX", "not there yet", "warning: ordine/pec: pec.trust is empty"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("check %v does not say %q:\n%s", extra, want, out)
 			}

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,27 +12,10 @@ import (
 	"github.com/protodaemon/protodaemon/pec"
 )
 
-// loadTrust reads the anchors that PEC providers' certificates must lead to.
-func loadTrust(cfg *configs.Config) (*pec.Trust, error) {
-	for _, o := range cfg.Organizations {
-		for _, r := range o.Registers {
-			if !slices.Equal(r.PEC.Trust, cfg.PEC.Trust) {
-				return nil, usageError{fmt.Errorf("organization %s, register %s: pec.trust differs from the installation's, which is not part of this version; name all anchors in the main pec.trust", o.ID, r.ID)}
-			}
-		}
-	}
-	trust, err := pec.LoadTrust(cfg.PEC.Trust...)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("pec.trust: %w", err)}
-	}
-	return trust, nil
-}
-
-func ingestOptions(cfg *configs.Config, s *system, trust func() *pec.Trust, metrics prometheus.Registerer, log *slog.Logger) ingest.Options {
+func ingestOptions(cfg *configs.Config, s *system, boxes []ingest.Mailbox, metrics prometheus.Registerer, log *slog.Logger) ingest.Options {
 	return ingest.Options{
 		Office:     s.office,
-		Mailboxes:  mailboxesOf(cfg),
-		Trust:      trust,
+		Mailboxes:  boxes,
 		MaxMessage: int64(cfg.Ingest.MaxMessage),
 		Timing:     ingest.Timing{Poll: cfg.Ingest.Poll, IdleRenew: cfg.Ingest.IdleRenew},
 		Log:        log,
@@ -51,6 +34,25 @@ func mailboxesOf(cfg *configs.Config) []ingest.Mailbox {
 		}
 	}
 	return boxes
+}
+
+// trustedMailboxes are the mailboxes with the trust anchors of their registers.
+func trustedMailboxes(cfg *configs.Config) ([]ingest.Mailbox, error) {
+	boxes := mailboxesOf(cfg)
+	loaded := map[string]*pec.Trust{} // registers mostly name the same files
+	for i, m := range boxes {
+		_, r := cfg.Find(m.Organization, m.Register)
+		files := strings.Join(r.PEC.Trust, "\n")
+		if loaded[files] == nil {
+			trust, err := pec.LoadTrust(r.PEC.Trust...)
+			if err != nil {
+				return nil, usageError{fmt.Errorf("organization %s, register %s: pec.trust: %w", m.Organization, m.Register, err)}
+			}
+			loaded[files] = trust
+		}
+		boxes[i].Trust = loaded[files]
+	}
+	return boxes, nil
 }
 
 func mailboxOf(org, book string, m configs.Mailbox) ingest.Mailbox {

@@ -6,14 +6,12 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/protodaemon/protodaemon/configs"
 	"github.com/protodaemon/protodaemon/ingest"
-	"github.com/protodaemon/protodaemon/pec"
 )
 
 // reloader takes a changed configuration over at SIGHUP: organizations,
@@ -21,7 +19,6 @@ import (
 type reloader struct {
 	system *system
 	mail   *ingest.Ingest
-	trust  *atomic.Pointer[pec.Trust] // owned here, read elsewhere
 	load   func() (*configs.Config, error)
 	log    *slog.Logger
 }
@@ -53,7 +50,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trust, err := loadTrust(cfg)
+	boxes, err := trustedMailboxes(cfg)
 	if err != nil {
 		return err
 	}
@@ -65,9 +62,8 @@ func (r *reloader) reload(ctx context.Context) error {
 	for _, key := range needRestart(r.system.config.Load(), cfg) {
 		r.log.Warn("a changed part of the configuration needs a restart", "key", key)
 	}
-	r.trust.Store(trust)
 	r.system.config.Store(cfg)
-	r.mail.Reload(mailboxesOf(cfg))
+	r.mail.Reload(boxes)
 	return nil
 }
 

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/protodaemon/protodaemon/internal/dovecot"
+	"github.com/protodaemon/protodaemon/pec/sample"
 )
 
 // SIGHUP takes over what holds and refuses what does not; the mailbox that did
@@ -82,4 +88,81 @@ func TestWatchdogIsFed(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitNotice(t, notices, d, "STOPPING=1")
+}
+
+// A register can have trust anchors of its own: the same message is certified
+// in one and not in the other, until the anchors are put right and SIGHUP is
+// sent.
+func TestAnchorsOfARegister(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t, dovecot.Options{}, false)
+	stranger, err := sample.NewProvider(sample.Options{ECDSA: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(o.config)
+	writeFile(t, filepath.Join(dir, "other.pem"), string(stranger.CAPEM()))
+	text, err := os.ReadFile(o.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, o.config, string(text)+`      - id: disciplina
+        name: Consiglio di disciplina
+        pec: {trust: [other.pem]}
+        mailboxes:
+          - id: seconda
+            kind: pec
+            address: disciplina@pec.example.it
+            imap:
+              host: 127.0.0.1
+              port: `+imapPort(t, o)+`
+              ca_file: `+o.server.CAFile+`
+              username: u2
+              password_file: secret
+`)
+	d := o.start(t)
+	eventually(t, "both mailboxes are watched", func() bool { return len(watched(t, d)) == 2 })
+	mail := mix(t, o.provider, 2*kinds)
+	judged := func(book string, raw []byte) (last string) {
+		t.Helper()
+		path := "/api/v1/organizations/ordine/registers/" + book + "/pending"
+		sum := fmt.Sprintf("%x", sha256.Sum256(raw))
+		eventually(t, "the message is pending in "+book, func() bool {
+			for _, p := range list[item](t, d, path) {
+				if p.SHA256 == sum {
+					last = p.Authenticity
+					return true
+				}
+			}
+			return false
+		})
+		return last
+	}
+	drop := func(user string, raw []byte) {
+		t.Helper()
+		if err := o.server.Append(user, "INBOX.sfera_msg_da_prot", raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	envelope, another := mail[kinds-1], mail[2*kinds-1]
+	drop("u1", envelope)
+	drop("u2", envelope)
+	if got := judged("istituzionale", envelope); got != "certified" {
+		t.Errorf("with the provider's anchor the envelope is %s", got)
+	}
+	if got := judged("disciplina", envelope); got != "untrusted" {
+		t.Errorf("with another anchor the envelope is %s", got)
+	}
+
+	edit(t, o.config, "other.pem", "anchor.pem")
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new anchors are in force", func() bool {
+		return strings.Contains(d.log.String(), "the changed configuration is in force")
+	})
+	drop("u2", another)
+	if got := judged("disciplina", another); got != "certified" {
+		t.Errorf("with the anchor put right the envelope is %s", got)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/protodaemon/protodaemon/configs"
 	"github.com/protodaemon/protodaemon/ingest"
-	"github.com/protodaemon/protodaemon/pec"
 	"github.com/protodaemon/protodaemon/web"
 )
 
@@ -59,12 +57,10 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 	parts, ctx := errgroup.WithContext(ctx)
 	defer endWithin(ctx, stopPatience, log)()
 
-	anchors, err := loadTrust(cfg)
+	boxes, err := trustedMailboxes(cfg)
 	if err != nil {
 		return err
 	}
-	var trust atomic.Pointer[pec.Trust]
-	trust.Store(anchors)
 	metrics := newMetrics()
 	sys, err := openSystem(ctx, cfg, log, metrics)
 	if err != nil {
@@ -81,12 +77,12 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 	if err != nil {
 		return usageError{err}
 	}
-	mail, err := ingest.New(ingestOptions(cfg, sys, trust.Load, metrics, log))
+	mail, err := ingest.New(ingestOptions(cfg, sys, boxes, metrics, log))
 	if err != nil {
 		return err
 	}
 	orders := control{listener: doors.control, path: filepath.Join(cfg.DataDir, controlName), run: sys.run, log: log}
-	again := reloader{system: sys, mail: mail, trust: &trust, load: load, log: log}
+	again := reloader{system: sys, mail: mail, load: load, log: log}
 
 	parts.Go(func() error { return unlessEnded(ctx, mail.Run(ctx)) })
 	parts.Go(func() error { return pages.Serve(ctx, doors.web) })
