@@ -257,8 +257,11 @@ const maxPasses = 1000
 // announced anything, this is the cross-check.
 func (o *owner) look(ctx context.Context, byClock bool) error {
 	if byClock {
-		st, err := o.s.status(ctx, o.places.pending)
-		if answered(err) || err == nil && st.UIDValidity != 0 && st.UIDValidity != o.pos.valid {
+		// SELECT opens the folder by its name; STATUS of the open folder would
+		// answer from the session's own view (RFC 9051 section 6.3.11), which
+		// may be of one that somebody has replaced.
+		data, err := o.s.open(ctx, o.places.pending, false)
+		if answered(err) || err == nil && data.UIDValidity != o.pos.valid {
 			return errReset
 		}
 		if err != nil {
