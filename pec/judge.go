@@ -18,7 +18,13 @@ func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
 	}
 	sound := r.certificate(a, e)
 	if e.detached || e.opaque {
-		a.Signature = t.judge(e.sign, eventTime(a, e), addresses(&e.top.header, "from"))
+		at := eventTime(a, e)
+		var signedLater bool
+		a.Signature, signedLater = t.judge(e.sign, at, addresses(&e.top.header, "from"))
+		if signedLater {
+			r.warn(SignedAnotherTime, fmt.Sprintf("the certificate was not valid at the time of the event (%s), but when the signature says it was made",
+				at.UTC().Format(time.DateTime)))
+		}
 		r.signatureWarnings(a, e)
 	}
 	r.ambiguities(a, e)

@@ -28,7 +28,8 @@
 //
 // The signature is verified over the exact bytes of the first part with CRLF
 // line ends; bare LF is read as CRLF, as S/MIME and openssl have it. Validity is
-// judged at the time of the event: daticert.xml's, else signingTime, else Date.
+// judged at the time of the event (daticert.xml's, else signingTime, else Date)
+// or at signingTime.
 //
 // Bounds. Every size, count and depth is bounded (Limits); time is linear in the
 // message. Past a bound the analysis is partial and a warning names it. Nothing

@@ -171,13 +171,14 @@ func canonicalLines(b []byte) []byte {
 
 // judge judges the signers whose values fit: chain, purpose and address. at
 // is the time of the event; from are the From addresses of the message.
-func (t *Trust) judge(s signedBy, at time.Time, from []Address) Signature {
-	out := Signature{Status: s.status, Problems: []string{}}
+// signedLater: a certificate was not valid then, but when it signed.
+func (t *Trust) judge(s signedBy, at time.Time, from []Address) (out Signature, signedLater bool) {
+	out = Signature{Status: s.status, Problems: []string{}}
 	if s.err != nil {
 		out.Problems = append(out.Problems, s.err.Error())
 	}
 	if len(s.signers) == 0 {
-		return out
+		return out, false
 	}
 	shown := s.signers[0]
 	for _, one := range s.signers {
@@ -188,17 +189,18 @@ func (t *Trust) judge(s signedBy, at time.Time, from []Address) Signature {
 	}
 	out.describe(shown, from)
 	if s.status != SignatureValid {
-		return out
+		return out, false
 	}
 	for _, one := range s.signers {
-		status, problem := t.chain(one.cert, s.certs, at)
+		status, problem, later := t.chainAt(one, s.certs, at)
 		out.fail(status, problem)
+		signedLater = signedLater || later
 		for _, problem := range purposeProblems(one.cert) {
 			out.fail(SignatureUntrusted, problem)
 		}
 	}
 	out.fail(addressProblem(shown.cert, from))
-	return out
+	return out, signedLater
 }
 
 // describe fills in who signed and how.
@@ -224,6 +226,19 @@ func (s *Signature) fail(status SignatureStatus, problem string) {
 	if s.Status == SignatureValid || s.Status == SignatureExpired {
 		s.Status = status
 	}
+}
+
+// chainAt judges a signer's certificate at the time of the event, or else when
+// it says that it signed (later): both are the signer's word, and a notice may
+// be about something older than the provider's present certificate.
+func (t *Trust) chainAt(one signer, others []*x509.Certificate, at time.Time) (status SignatureStatus, problem string, later bool) {
+	status, problem = t.chain(one.cert, others, at)
+	if status == SignatureExpired && one.time != nil {
+		if again, _ := t.chain(one.cert, others, *one.time); again == SignatureValid {
+			return again, "", true
+		}
+	}
+	return status, problem, false
 }
 
 // chain looks for a path from the certificate to an anchor at the time of the

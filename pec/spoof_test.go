@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/protodaemon/protodaemon/pec"
 	"github.com/protodaemon/protodaemon/pec/sample"
@@ -210,7 +211,8 @@ func TestSignerMustBeFitForMail(t *testing.T) {
 		"another address":    {func(c *x509.Certificate) { c.EmailAddresses = []string{"posta-certificata@altro.example"} }, pec.SignatureUntrusted},
 		"no address":         {func(c *x509.Certificate) { c.EmailAddresses = nil }, pec.SignatureUntrusted},
 		"expired":            {func(c *x509.Certificate) { c.NotAfter = now.AddDate(0, 0, -1) }, pec.SignatureExpired},
-		"not valid yet":      {func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) }, pec.SignatureExpired},
+		"not valid yet":      {func(c *x509.Certificate) { c.NotBefore = time.Now().AddDate(0, 0, 1) }, pec.SignatureExpired},
+		"valid since then":   {func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) }, pec.SignatureValid},
 		"not a CA, said so":  {func(c *x509.Certificate) { c.BasicConstraintsValid = true }, pec.SignatureValid},
 		"domain in capitals": {func(c *x509.Certificate) { c.EmailAddresses = []string{"posta-certificata@PEC.GESTORE.EXAMPLE"} }, pec.SignatureValid},
 	} {
@@ -220,6 +222,9 @@ func TestSignerMustBeFitForMail(t *testing.T) {
 			certified := a.Authenticity == pec.Certified
 			if a.Signature.Status != test.want || certified != (test.want == pec.SignatureValid) || certified == (len(a.Signature.Problems) > 0) {
 				t.Errorf("%s, %+v", a.Authenticity, a.Signature)
+			}
+			if later := slices.ContainsFunc(a.Warnings, func(w pec.Warning) bool { return w.Code == pec.SignedAnotherTime }); later != (name == "valid since then") {
+				t.Errorf("warnings %v", a.Warnings)
 			}
 		})
 	}

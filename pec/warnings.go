@@ -35,9 +35,10 @@ const (
 	UnknownType       = "unknown-type"        // a tipo or header value outside RFC 6109
 
 	// The signature.
-	WeakDigest       = "weak-digest"        // the signature rests on SHA-1
-	LineEndsChanged  = "line-ends-changed"  // the signature fits once LF is CRLF again
-	SignerNoProvider = "signer-no-provider" // trusted, but not a posta-certificata@ address
+	WeakDigest        = "weak-digest"         // the signature rests on SHA-1
+	LineEndsChanged   = "line-ends-changed"   // the signature fits once LF is CRLF again
+	SignedAnotherTime = "signed-another-time" // the certificate was valid at signingTime, not at the time of the event
+	SignerNoProvider  = "signer-no-provider"  // trusted, but not a posta-certificata@ address
 
 	// Cross-checks between what is signed and what is not, or what should agree.
 	IdentifierDiffers      = "identifier-differs"       // identificativo is not the envelope's Message-ID
