@@ -34,15 +34,16 @@ type pages struct {
 	views    map[string]*template.Template
 	// publicTLS: browsers reach us over TLS, whoever ends it.
 	publicTLS bool
+	demo      Demo // nil: this is no demonstration
 }
 
-func newPages(s *Server, publicURL string) (*pages, error) {
+func newPages(s *Server, publicURL string, demo Demo) (*pages, error) {
 	a, err := loadAssets(embedded)
 	if err != nil {
 		return nil, err
 	}
 	p := &pages{Server: s, sessions: newSessions(context.Background(), s.office),
-		publicTLS: strings.HasPrefix(publicURL, "https:"), waits: newWaits(s.office, s.log), assets: a}
+		publicTLS: strings.HasPrefix(publicURL, "https:"), waits: newWaits(s.office, s.log), assets: a, demo: demo}
 	if p.views, err = p.parse(templateFiles); err != nil {
 		return nil, err
 	}
@@ -110,6 +111,7 @@ func (p *pages) routes() []pageRoute {
 		{"POST", inBook + "/da-protocollare/{id}/rifiuta", signedIn, p.doRefuse},
 		{"POST", inBook + "/da-protocollare/{id}/attesa", signedIn, p.undo},
 		{"POST", inBook + "/da-protocollare/carica", signedIn, p.lookAll},
+		{"POST", inBook + "/da-protocollare/trascina", signedIn, p.drag},
 		{"GET", inBook + "/da-protocollare/insieme", signedIn, p.bulk},
 		{"POST", inBook + "/da-protocollare/insieme", signedIn, p.doBulk},
 		{"GET", inBook + "/da-protocollare/insieme/esito", signedIn, p.bulkOutcome},
@@ -193,7 +195,8 @@ type view struct {
 	Books    []bookLink
 	Book     *bookLink // the one in use; nil: none
 	Content  any
-	Disabled bool // no frame round the content
+	Disabled bool     // no frame round the content
+	Demo     *demoBar // nil: this is no demonstration
 }
 
 // bookLink is a register as the switch in the bar shows it.
@@ -207,6 +210,9 @@ type bookLink struct {
 // render runs the page's template into a buffer: half a page is worse than
 // none.
 func (p *pages) render(v *visit, status int, name string, page view) error {
+	if p.demo != nil {
+		page.Demo = &demoBar{p.demo.Waiting()}
+	}
 	if v.actor.User != "" {
 		page.User = v.actor.Name
 		if page.User == "" {

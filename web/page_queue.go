@@ -293,6 +293,26 @@ func (p *pages) undoBar(v *visit, b bookLink) *undoBar {
 		Base: bookBase(all[0].Organization, all[0].Register) + "/da-protocollare/" + all[0].ID}
 }
 
+// demoBar says on every page of a demonstration that it is one; Waiting is how
+// many messages can still be dragged.
+type demoBar struct{ Waiting int }
+
+// drag moves a message of the demonstration's inbox, for people without a mail
+// program at hand.
+func (p *pages) drag(v *visit) error {
+	b, err := p.book(v)
+	if err != nil {
+		return err
+	}
+	if p.demo == nil {
+		return problem(http.StatusNotFound, "not-found", "this is no demonstration")
+	}
+	if _, err := p.demo.Drag(); err != nil {
+		return fmt.Errorf("dragging a message of the demonstration: %w", err)
+	}
+	return redirect(v, b.Base+"/da-protocollare")
+}
+
 // lookAll is «Carica da email»: the register's mailboxes are looked at now.
 func (p *pages) lookAll(v *visit) error {
 	b, err := p.book(v)

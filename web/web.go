@@ -72,9 +72,21 @@ type Options struct {
 	TrustedProxies []string
 	// Version is told in the OpenAPI document.
 	Version string
+	// Demo, if not nil, is the mail that people without a mail program can
+	// drag from a page; every page then says that it is a demonstration.
+	Demo Demo
 	// Ready lists what keeps the daemon from doing its work; nil: the
 	// register's Health.
 	Ready func(context.Context) []register.Trouble
+}
+
+// Demo is what the pages ask of a demonstration.
+type Demo interface {
+	// Drag moves the oldest message of an inbox into the watched folder, and
+	// tells whether there was one.
+	Drag() (bool, error)
+	// Waiting is how many messages Drag still finds.
+	Waiting() int
 }
 
 // Server answers the requests of one Office. It is an http.Handler.
@@ -136,7 +148,7 @@ func New(o Options) (*Server, error) {
 	for _, r := range s.routes() {
 		s.mux.Handle(r.method+" "+r.path, s.handler(r))
 	}
-	if s.pages, err = newPages(s, o.PublicURL); err != nil {
+	if s.pages, err = newPages(s, o.PublicURL, o.Demo); err != nil {
 		return nil, err
 	}
 	for _, r := range s.pages.routes() {

@@ -16,7 +16,7 @@ const module = "github.com/protodaemon/protodaemon"
 // program is built. A new package is entered here deliberately.
 var edges = map[string][]string{
 	"configs":          {},
-	"demo":             {},
+	"demo":             {"pec/sample"},
 	"ingest":           {"pec", "register", "store"},
 	"internal/dovecot": {},
 	"pec":              {},

@@ -84,7 +84,7 @@ func hostNames(cfg *configs.Config) []string {
 	return names
 }
 
-func webOptions(cfg *configs.Config, s *system, metrics *prometheus.Registry, log *slog.Logger) web.Options {
+func webOptions(cfg *configs.Config, s *system, metrics *prometheus.Registry, log *slog.Logger, demo web.Demo) web.Options {
 	return web.Options{
 		Office:         s.office,
 		Log:            log,
@@ -94,5 +94,6 @@ func webOptions(cfg *configs.Config, s *system, metrics *prometheus.Registry, lo
 		PublicURL:      cfg.HTTP.PublicURL,
 		TrustedProxies: cfg.HTTP.TrustedProxies,
 		Version:        thisBuild().version,
+		Demo:           demo,
 	}
 }

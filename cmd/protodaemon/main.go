@@ -90,6 +90,7 @@ themselves.`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		demoCommand(),
 		serveCommand(),
 		checkCommand(),
 		parseCommand(),

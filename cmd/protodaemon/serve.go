@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,16 +45,22 @@ accepts, and its watchdog is served.`,
 				return err
 			}
 			ctx := cmd.Context()
-			return unlessEnded(ctx, serve(ctx, cfg, func() (*configs.Config, error) { return loadConfig(cmd) }, log))
+			return unlessEnded(ctx, serve(ctx, cfg, func() (*configs.Config, error) { return loadConfig(cmd) }, log, extras{}))
 		},
 	}
 	configFlag(cmd)
 	return requireFlags(cmd, "config")
 }
 
+// extras are what the demonstration adds to the daemon.
+type extras struct {
+	demo  web.Demo
+	ready func(pages net.Addr) error // nil: nobody else is told
+}
+
 // serve is the daemon: it opens, starts, and waits until ctx ends or a part
 // fails. load reads the configuration again.
-func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Config, error), log *slog.Logger) (err error) {
+func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Config, error), log *slog.Logger, more extras) (err error) {
 	parts, ctx := errgroup.WithContext(ctx)
 	defer endWithin(ctx, stopPatience, log)()
 
@@ -73,7 +80,7 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 		return err
 	}
 	defer doors.close()
-	pages, err := web.New(webOptions(cfg, sys, metrics, log))
+	pages, err := web.New(webOptions(cfg, sys, metrics, log, more.demo))
 	if err != nil {
 		return usageError{err}
 	}
@@ -95,6 +102,9 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 
 	log.Info("serving", "address", doors.web.Addr().String(), "data_dir", cfg.DataDir, "version", thisBuild().version)
 	notify(log, daemon.SdNotifyReady)
+	if more.ready != nil {
+		parts.Go(func() error { return more.ready(doors.web.Addr()) })
+	}
 	return parts.Wait()
 }
 

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// demonstration is a running "demo".
+type demonstration struct {
+	*process
+	stdout *lines
+	said   announcement
+}
+
+// startDemo returns when the one line of JSON is printed.
+func startDemo(t *testing.T, env string, args ...string) *demonstration {
+	t.Helper()
+	d := &demonstration{process: &process{log: &lines{}, ended: make(chan struct{})}, stdout: &lines{}}
+	d.cmd = exec.Command(binary, append([]string{"demo", "--listen", "127.0.0.1:0", "--imap-listen", "127.0.0.1:0"}, args...)...)
+	d.cmd.Stdout, d.cmd.Stderr, d.cmd.Env = d.stdout, d.log, append(os.Environ(), env)
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = d.cmd.Wait()
+		close(d.ended)
+	}()
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		<-d.ended
+		if t.Failed() {
+			t.Logf("the demonstration's log:\n%s", d.log)
+		}
+	})
+	eventually(t, "the demonstration is ready", func() bool { return strings.Contains(d.stdout.String(), "\n") })
+	if err := json.Unmarshal([]byte(d.stdout.String()), &d.said); err != nil {
+		t.Fatalf("it printed %q: %v", d.stdout, err)
+	}
+	d.url, d.token = d.said.URL, d.said.Token
+	d.client = trusting(t, d.said.CAFile)
+	return d
+}
+
+const demoBook = "/api/v1/organizations/ordine-esempio/registers/istituzionale"
+
+func (d *demonstration) pending(t *testing.T) []item {
+	t.Helper()
+	return list[item](t, d.process, demoBook+"/pending")
+}
+
+// What a newcomer does first: look, drag with a mail program, confirm, stop,
+// and find everything again.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	d := startDemo(t, "", "--data", dir)
+	const dragged = 8
+	eventually(t, "what was dragged already is pending", func() bool { return len(d.pending(t)) == dragged })
+
+	pec := d.said.IMAP.Accounts[0]
+	host, port := hostPort(t, d.said.IMAP.Addr)
+	out, err := exec.Command("python3", "testdata/drag.py", host, port, d.said.CAFile, pec.Username, pec.Password, "INBOX", "INBOX/sfera_msg_da_prot").CombinedOutput()
+	if err != nil || strings.Count(string(out), "\n") != 2 {
+		t.Fatalf("dragging with Python's imaplib: %v\n%s", err, out)
+	}
+	eventually(t, "what Python has dragged is pending", func() bool { return len(d.pending(t)) == dragged+2 })
+	judgeByOpenSSL(t, d, filepath.Join(dir, "provider-ca.pem"))
+
+	number, err := confirm(t.Context(), d.process, d.pending(t)[0].ID)
+	if err != nil || number != "0000001" {
+		t.Fatalf("confirming: %q, %v", number, err)
+	}
+	eventually(t, "the message is moved", func() bool {
+		all := list[numbered](t, d.process, demoBook+"/entries")
+		return len(all) == 1 && all[0].Moved == "yes"
+	})
+	if second := command(t, "demo", "--data", dir, "--listen", "127.0.0.1:0", "--imap-listen", "127.0.0.1:0"); second.status != 1 || !strings.Contains(second.stderr, "another demonstration") {
+		t.Errorf("a second demonstration on the same folder: exit status %d\n%s", second.status, second.stderr)
+	}
+	before := d.said
+	if status := d.stop(t); status != 0 || strings.Count(d.stdout.String(), "\n") != 1 {
+		t.Errorf("it ended with status %d, after printing %q", status, d.stdout)
+	}
+
+	d = startDemo(t, "", "--data", dir)
+	for i, account := range d.said.IMAP.Accounts {
+		if account != before.IMAP.Accounts[i] {
+			t.Errorf("mailbox %s has another password than before", account.Mailbox)
+		}
+	}
+	if d.said.Password != before.Password || d.said.Token != before.Token || d.said.CAFile != before.CAFile {
+		t.Error("user, token or certificate are others than before")
+	}
+	if n := len(d.pending(t)); n != dragged+1 {
+		t.Errorf("%d messages are pending after the restart, want %d", n, dragged+1)
+	}
+	if number, err := confirm(t.Context(), d.process, d.pending(t)[0].ID); err != nil || number != "0000002" {
+		t.Errorf("the register goes on with %q, %v", number, err)
+	}
+	d.stop(t)
+}
+
+// judgeByOpenSSL asks openssl about every message of the demonstration that
+// has a signature: it has to accept what we call certified and refuse what was
+// changed.
+func judgeByOpenSSL(t *testing.T, d *demonstration, anchor string) {
+	t.Helper()
+	judged := map[string]int{}
+	for _, p := range d.pending(t) {
+		if p.Kind == "email" {
+			continue
+		}
+		status, raw := d.do(t, http.MethodGet, "/api/v1/pending/"+p.ID+"/raw", "")
+		if status != http.StatusOK {
+			t.Fatalf("the bytes of %s: %d", p.ID, status)
+		}
+		openssl := exec.Command("openssl", "cms", "-verify", "-CAfile", anchor, "-out", os.DevNull)
+		openssl.Stdin = bytes.NewReader(raw)
+		out, err := openssl.CombinedOutput()
+		judged[p.Authenticity]++
+		if (err == nil) != (p.Authenticity == "certified" || p.Authenticity == "anomaly") {
+			t.Errorf("%s is %s, and openssl says: %v %s", p.ID, p.Authenticity, err, out)
+		}
+	}
+	if judged["certified"] < 4 || judged["broken"] != 1 || judged["anomaly"] != 1 {
+		t.Errorf("openssl was asked about %v", judged)
+	}
+}
+
+// Without a folder nothing is left.
+func TestDemoForgets(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	d := startDemo(t, "TMPDIR="+tmp)
+	if status := d.stop(t); status != 0 {
+		t.Errorf("it ended with status %d", status)
+	}
+	left, err := os.ReadDir(tmp)
+	if err != nil || len(left) > 0 {
+		t.Errorf("%v is left (%v)", left, err)
+	}
+}
+
+// A page of the demonstration drags for people without a mail program.
+func TestDemoDragsByButton(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, "TMPDIR="+t.TempDir())
+	eventually(t, "what was dragged already is pending", func() bool { return len(d.pending(t)) == 8 })
+	page := signIn(t, d)
+	if !strings.Contains(page("GET", "/ordine-esempio/istituzionale/da-protocollare"), "Prova: trascina un messaggio") {
+		t.Error("the page offers no message to drag")
+	}
+	page("POST", "/ordine-esempio/istituzionale/da-protocollare/trascina")
+	eventually(t, "the dragged message is pending", func() bool { return len(d.pending(t)) == 9 })
+}
+
+// signIn opens a session with the announced user and returns a way to ask for
+// pages.
+func signIn(t *testing.T, d *demonstration) func(method, path string) string {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Timeout: time.Minute, Transport: d.client.Transport, Jar: jar}
+	ask := func(method, path, form string) string {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, d.url+path, strings.NewReader(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", d.url)
+		answer, err := browser.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		var body bytes.Buffer
+		if _, err := body.ReadFrom(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s: %d %v", method, path, answer.StatusCode, err)
+		}
+		return body.String()
+	}
+	ask("POST", "/accesso", fmt.Sprintf("utente=%s&password=%s", d.said.User, d.said.Password))
+	return func(method, path string) string { return ask(method, path, "") }
+}
+
+// trusting is a client that believes the certificates of one authority alone.
+func trusting(t *testing.T, caFile string) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("%s holds no certificate", caFile)
+	}
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
