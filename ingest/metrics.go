@@ -61,6 +61,15 @@ func (m *metrics) fail(b Mailbox, reason string) {
 	m.failed.WithLabelValues(b.Organization, b.ID, reason).Inc()
 }
 
+// begin starts the series of a mailbox at 0, so that a first increase is seen.
+func (m *metrics) begin(b Mailbox) {
+	m.up.WithLabelValues(b.Organization, b.ID)
+	m.seen.WithLabelValues(b.Organization, b.ID)
+	for _, reason := range []string{failFetch, failSize, failStore, failRegister} {
+		m.failed.WithLabelValues(b.Organization, b.ID, reason)
+	}
+}
+
 // forget drops the series of a mailbox that is no longer configured.
 func (m *metrics) forget(b Mailbox) {
 	l := prometheus.Labels{"organization": b.Organization, "mailbox": b.ID}

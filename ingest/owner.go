@@ -67,6 +67,7 @@ func newOwner(in *Ingest, m Mailbox) *owner {
 	}
 	o.password.Store(&m.IMAP.Password)
 	o.trust.Store(m.Trust)
+	in.metrics.begin(m)
 	o.forgetMessages(0)
 	return o
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -410,4 +411,41 @@ protodaemon_pending{organization="ordine",register="istituzionale"} 1
 		t.Errorf("%v", values)
 	}
 	d.reopen() // the same registry again
+}
+
+// A day with entries is unclosed from the next midnight on; a day without any,
+// and today, do not count.
+func TestUnclosedDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewPedanticRegistry()
+		d := &desk{t: t, dir: filepath.Join(t.TempDir(), "data"), setup: setup()}
+		d.setup.Metrics = reg
+		d.open()
+		defer d.close()
+		unclosed := func(want int) {
+			t.Helper()
+			families, err := reg.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range families {
+				for _, m := range f.GetMetric() {
+					for _, l := range m.GetLabel() {
+						if f.GetName() == "protodaemon_unclosed_days" && l.GetValue() == book && int(m.GetGauge().GetValue()) != want {
+							t.Errorf("at %s %v days are unclosed, want %d", time.Now().In(rome), m.GetGauge().GetValue(), want)
+						}
+					}
+				}
+			}
+		}
+		unclosed(0)
+		for n, days := range []time.Duration{0, 1, 3} {
+			time.Sleep(days * 24 * time.Hour)
+			d.confirm(d.arrive(box, fmt.Sprint("message ", n, "a")).ID)
+			d.confirm(d.arrive(box, fmt.Sprint("message ", n, "b")).ID)
+			unclosed(n)
+		}
+		time.Sleep(24 * time.Hour)
+		unclosed(3)
+	})
 }

@@ -18,6 +18,7 @@ type metrics struct {
 
 	messages       *prometheus.CounterVec
 	entries        *prometheus.CounterVec
+	closings       *prometheus.CounterVec
 	ingestLatency  prometheus.Histogram
 	confirmLatency prometheus.Histogram
 }
@@ -29,6 +30,10 @@ var kinds = map[string]bool{
 
 const otherKind = "other"
 
+// closingStates are those of contract section 3. No closing is made yet: the
+// series are there so that rules and panels find them.
+var closingStates = []string{"closed", "signed", "stamped", "delivered", "accepted", "rejected", "failed"}
+
 var directions = []Direction{Incoming, Outgoing, Internal}
 
 var (
@@ -38,6 +43,8 @@ var (
 		"Time since the oldest of them arrived at the mail server; 0 when there is none.", []string{"organization", "register"}, nil)
 	movesGauge = prometheus.NewDesc("protodaemon_moves_outstanding",
 		"Acts on the mail server (moves and returns) that are due.", []string{"organization", "mailbox"}, nil)
+	unclosedGauge = prometheus.NewDesc("protodaemon_unclosed_days",
+		"Legal days before today that have entries and no closing.", []string{"organization", "register"}, nil)
 )
 
 func newMetrics(o *Office, to prometheus.Registerer) (*metrics, error) {
@@ -50,6 +57,9 @@ func newMetrics(o *Office, to prometheus.Registerer) (*metrics, error) {
 		entries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "protodaemon_entries_total", Help: "Entries registered by this process.",
 		}, []string{"organization", "register", "direction"}),
+		closings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "protodaemon_closings_total", Help: "Closings of days by the state they reached.",
+		}, []string{"organization", "register", "state"}),
 		ingestLatency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "protodaemon_ingest_latency_seconds", Help: "From the mail server's notification to the durable pending entry.",
 			Buckets: latencies,
@@ -62,7 +72,7 @@ func newMetrics(o *Office, to prometheus.Registerer) (*metrics, error) {
 	if to == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m, m.messages, m.entries, m.ingestLatency, m.confirmLatency} {
+	for _, c := range []prometheus.Collector{m, m.messages, m.entries, m.closings, m.ingestLatency, m.confirmLatency} {
 		if err := to.Register(c); err != nil {
 			m.close()
 			return nil, err
@@ -89,7 +99,9 @@ func (m *metrics) follow(former, next *view) {
 		for _, b := range former.books {
 			org := b.agency.conf.ID
 			if next.books[idPrefix(org, b.conf.ID)] == nil {
-				m.entries.DeletePartialMatch(prometheus.Labels{"organization": org, "register": b.conf.ID})
+				gone := prometheus.Labels{"organization": org, "register": b.conf.ID}
+				m.entries.DeletePartialMatch(gone)
+				m.closings.DeletePartialMatch(gone)
 			}
 		}
 		for name := range former.mailboxes {
@@ -101,6 +113,9 @@ func (m *metrics) follow(former, next *view) {
 	for _, b := range next.books {
 		for _, d := range directions {
 			m.entries.WithLabelValues(b.agency.conf.ID, b.conf.ID, string(d))
+		}
+		for _, s := range closingStates {
+			m.closings.WithLabelValues(b.agency.conf.ID, b.conf.ID, s)
 		}
 	}
 	for name := range next.mailboxes {
@@ -128,7 +143,7 @@ func (m *metrics) confirmed(e Entry, took time.Duration) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{pendingGauge, oldestGauge, movesGauge} {
+	for _, d := range []*prometheus.Desc{pendingGauge, oldestGauge, movesGauge, unclosedGauge} {
 		ch <- d
 	}
 }
@@ -151,6 +166,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		if oldest, err := b.oldest(ctx); err == nil {
 			gauge(oldestGauge, oldest.Seconds(), b.agency.conf.ID, b.conf.ID)
+		}
+		if n, err := b.unclosed(ctx); err == nil {
+			gauge(unclosedGauge, float64(n), b.agency.conf.ID, b.conf.ID)
 		}
 	}
 	for name, b := range v.mailboxes {

@@ -61,6 +61,8 @@ type book struct {
 	agency *agency
 	conf   Book // with the organization's codes where it has none of its own
 	loc    *time.Location
+
+	daysSeen dayCount
 }
 
 // openAgency opens all that belongs to an organization; what fails puts it

@@ -14,9 +14,14 @@ func newMetrics() *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": b.version, "commit": b.commit, "go_version": b.goVersion},
 	})
 	info.Set(1)
+	backup := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "protodaemon_backup_last_success_timestamp_seconds",
+		Help: "When the last backup succeeded; 0: none since this process started.",
+	})
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		info,
+		backup,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
