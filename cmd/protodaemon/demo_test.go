@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -75,6 +76,8 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("dragging with Python's imaplib: %v\n%s", err, out)
 	}
 	eventually(t, "what Python has dragged is pending", func() bool { return len(d.pending(t)) == dragged+2 })
+	dragByNeomutt(t, d)
+	eventually(t, "what neomutt has saved is pending", func() bool { return len(d.pending(t)) == dragged+3 })
 	judgeByOpenSSL(t, d, filepath.Join(dir, "provider-ca.pem"))
 
 	number, err := confirm(t.Context(), d.process, d.pending(t)[0].ID)
@@ -102,13 +105,40 @@ func TestDemo(t *testing.T) {
 	if d.said.Password != before.Password || d.said.Token != before.Token || d.said.CAFile != before.CAFile {
 		t.Error("user, token or certificate are others than before")
 	}
-	if n := len(d.pending(t)); n != dragged+1 {
-		t.Errorf("%d messages are pending after the restart, want %d", n, dragged+1)
+	if n := len(d.pending(t)); n != dragged+2 {
+		t.Errorf("%d messages are pending after the restart, want %d", n, dragged+2)
 	}
 	if number, err := confirm(t.Context(), d.process, d.pending(t)[0].ID); err != nil || number != "0000002" {
 		t.Errorf("the register goes on with %q, %v", number, err)
 	}
 	d.stop(t)
+}
+
+// dragByNeomutt saves the last message of the inbox into the watched folder
+// with a mail program that people use, on a terminal that script makes.
+func dragByNeomutt(t *testing.T, d *demonstration) {
+	t.Helper()
+	account := d.said.IMAP.Accounts[0]
+	muttrc := filepath.Join(t.TempDir(), "muttrc")
+	writeFile(t, muttrc, fmt.Sprintf(`set ssl_force_tls = yes
+set ssl_usesystemcerts = no
+set certificate_file = "%[1]s"
+set ssl_ca_certificates_file = "%[1]s"
+set imap_user = "%[2]s"
+set imap_pass = "%[3]s"
+set folder = "imaps://%[4]s/"
+set spool_file = "imaps://%[4]s/INBOX"
+set delete = yes
+set confirm_append = no
+push "<last-entry><save-message>=INBOX/sfera_msg_da_prot<enter><sync-mailbox><quit>"
+`, d.said.CAFile, account.Username, account.Password, d.said.IMAP.Addr))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	mutt := exec.CommandContext(ctx, "script", "-qec", "neomutt -n -F "+muttrc, "/dev/null")
+	mutt.Env = append(os.Environ(), "TERM=xterm", "HOME="+t.TempDir())
+	if out, err := mutt.CombinedOutput(); err != nil {
+		t.Fatalf("neomutt (./dev test installs it): %v\n%s", err, out)
+	}
 }
 
 // judgeByOpenSSL asks openssl about every message of the demonstration that
