@@ -182,17 +182,49 @@ func TestDemoForgets(t *testing.T) {
 	}
 }
 
-// A page of the demonstration drags for people without a mail program.
+// A page of the demonstration drags for people without a mail program, until
+// the inboxes are empty; then every kind of message has been seen.
 func TestDemoDragsByButton(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, "TMPDIR="+t.TempDir())
-	eventually(t, "what was dragged already is pending", func() bool { return len(d.pending(t)) == 8 })
+	const queue = "/ordine-esempio/istituzionale/da-protocollare"
 	page := signIn(t, d)
-	if !strings.Contains(page("GET", "/ordine-esempio/istituzionale/da-protocollare"), "Prova: trascina un messaggio") {
-		t.Error("the page offers no message to drag")
+	dragged := 8
+	for ; strings.Contains(page("GET", queue), "Prova: trascina un messaggio"); dragged++ {
+		page("POST", queue+"/trascina")
 	}
-	page("POST", "/ordine-esempio/istituzionale/da-protocollare/trascina")
-	eventually(t, "the dragged message is pending", func() bool { return len(d.pending(t)) == 9 })
+	if dragged < 15 || !strings.Contains(page("GET", queue), "La posta in arrivo è vuota.") {
+		t.Errorf("%d messages could be dragged", dragged)
+	}
+	eventually(t, "every message is pending", func() bool { return len(d.pending(t)) == dragged })
+	seen := map[string]int{}
+	for _, p := range d.pending(t) {
+		a := get[struct {
+			PEC      *struct{ Type, Detail string }
+			Warnings []struct{ Code string }
+		}](t, d.process, "/api/v1/pending/"+p.ID)
+		kind := p.Authenticity + " " + p.Kind
+		if a.PEC != nil {
+			kind += " " + a.PEC.Type + " " + a.PEC.Detail
+		}
+		for _, w := range a.Warnings {
+			if w.Code == "pec-lookalike" {
+				kind += " " + w.Code
+			}
+		}
+		seen[strings.TrimSpace(kind)]++
+	}
+	for _, kind := range []string{
+		"certified pec-transport posta-certificata completa", "certified pec-transport posta-certificata breve",
+		"certified pec-transport posta-certificata sintetica", "certified pec-receipt accettazione completa",
+		"certified pec-receipt avvenuta-consegna completa", "certified pec-receipt errore-consegna",
+		"anomaly pec-anomaly anomalia", "broken pec-transport posta-certificata completa",
+		"unsigned email", "unsigned email pec-lookalike",
+	} {
+		if seen[kind] == 0 {
+			t.Errorf("there is no %q among %v", kind, seen)
+		}
+	}
 }
 
 // signIn opens a session with the announced user and returns a way to ask for
