@@ -172,6 +172,9 @@ func TestOneBadMessage(t *testing.T) {
 	want := `# HELP protodaemon_messages_failed_total Messages that could not be taken in three attempts.
 # TYPE protodaemon_messages_failed_total counter
 protodaemon_messages_failed_total{mailbox="u1",organization="ordine",reason="fetch"} 1
+protodaemon_messages_failed_total{mailbox="u1",organization="ordine",reason="register"} 0
+protodaemon_messages_failed_total{mailbox="u1",organization="ordine",reason="size"} 0
+protodaemon_messages_failed_total{mailbox="u1",organization="ordine",reason="store"} 0
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "protodaemon_messages_failed_total"); err != nil {
 		t.Error(err)
