@@ -60,6 +60,7 @@ type Setup struct {
 // Organization is an ente (AOO) with its registers.
 type Organization struct {
 	ID, Name, IPACode, AOOCode, TaxCode string
+	Manager, Deputy                     Officer
 	Registers                           []Book
 }
 
@@ -69,6 +70,7 @@ type Book struct {
 	// Segnatura is the template of the text mark, with {ipa_code},
 	// {aoo_code}, {register}, {number}, {year} and {date}; empty: the default.
 	Segnatura string
+	Closing   ClosingRules
 	Mailboxes []Mailbox
 }
 
