@@ -14,6 +14,8 @@ var (
 	ErrInvalid     = errors.New("invalid")                     // see FieldError
 	ErrClock       = errors.New("the clock is behind the register")
 	ErrUnavailable = errors.New("the register gives no numbers") // see Health
+	ErrClosedDay   = errors.New("the day is closed")
+	ErrNoManager   = errors.New("nobody is in office to close the day") // see OfficerError
 	ErrCredentials = errors.New("wrong user name or password")
 	// ErrThrottled is an ErrCredentials that says nothing of the password.
 	ErrThrottled = fmt.Errorf("%w: too many attempts, try again in some minutes", ErrCredentials)

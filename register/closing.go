@@ -46,6 +46,9 @@ type Closing struct {
 	After   uint64       `json:"after"`
 	Through uint64       `json:"through"`
 	Chain   store.Digest `json:"chain"` // hash of record Through
+	// Resume is where the next closing begins: Through, but for one that
+	// Recover entered again, whose records are no longer in the chain.
+	Resume uint64 `json:"resume"`
 	// Previous is the closing before; nil for a register's first.
 	Previous *ClosingLink `json:"previous,omitempty"`
 
@@ -148,8 +151,7 @@ type ClosingTrouble struct {
 	Step   string    `json:"step"` // sign, stamp, package, deliver, receipt
 	Code   string    `json:"code"`
 	Detail string    `json:"detail"`
-	At     time.Time `json:"at"`    // of the first attempt that failed so
-	Tries  int       `json:"tries"` // attempts that failed so
+	At     time.Time `json:"at"` // of the first attempt that failed so
 }
 
 // Parcel is a deposit package on its way. A package that was rejected is sent
@@ -181,7 +183,7 @@ type Happening struct {
 
 // Change is an annulment or a correction of an entry (art. 54).
 type Change struct {
-	Kind      string        `json:"kind"` // annulled, corrected, recovered
+	Kind      string        `json:"change"` // annulled, corrected, recovered, lost
 	Reason    string        `json:"reason"`
 	Authority string        `json:"authority"` // number, date and author of the deed
 	Fields    []FieldChange `json:"fields,omitempty"`
@@ -215,6 +217,8 @@ type ClosingRules struct {
 	SameDay string
 	// Reserved is masked or full.
 	Reserved string
-	// Patron is the local holiday, MM-DD; empty: none.
-	Patron string
+	// Patron is the local holiday, MM-DD; empty: none. Holidays are days more
+	// on which the office is shut, YYYY-MM-DD.
+	Patron   string
+	Holidays []string
 }

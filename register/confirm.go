@@ -146,7 +146,7 @@ func (d *draft) confirm(b *book, a Actor, item Item) (e Entry, already bool, err
 	if err != nil {
 		return Entry{}, false, err
 	}
-	n, err := d.number(b.loc)
+	n, err := d.number(b)
 	if err != nil {
 		return Entry{}, false, err
 	}

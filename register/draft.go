@@ -24,6 +24,7 @@ type fact struct {
 	Mailbox string          `json:"mailbox,omitempty"`
 	Pending string          `json:"pending,omitempty"`
 	Entry   string          `json:"entry,omitempty"`
+	Closing string          `json:"closing,omitempty"`
 	Detail  json.RawMessage `json:"detail,omitempty"`
 }
 

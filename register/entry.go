@@ -39,6 +39,8 @@ type Entry struct {
 	Size            int64        `json:"size"`
 	Origin          *Origin      `json:"origin,omitempty"`
 	ConfirmedBy     Decision     `json:"confirmed_by"`
+	// Annulment is set when it is annulled (art. 54).
+	Annulment *EntryAnnulment `json:"annulment,omitempty"`
 	// Lost is set by Recover when the document could not be found again.
 	Lost *Loss `json:"lost,omitempty"`
 }

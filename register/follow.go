@@ -21,6 +21,7 @@ const (
 var streamed = map[string]bool{
 	typePendingCreated: true, typePendingChanged: true, typePendingConfirmed: true,
 	typePendingWithdrawn: true, typeMessageMoved: true, typeEntryChanged: true,
+	typeClosingChanged: true,
 }
 
 // hub hands events to subscribers. Its zero value works.
@@ -166,6 +167,6 @@ func event(r store.Stored, org, register string) (Event, error) {
 	}
 	return Event{
 		Type: r.Type, At: r.Time, By: f.By, Organization: org, Register: register,
-		Mailbox: f.Mailbox, Pending: f.Pending, Entry: f.Entry, Data: f.Detail,
+		Mailbox: f.Mailbox, Pending: f.Pending, Entry: f.Entry, Closing: f.Closing, Data: f.Detail,
 	}, nil
 }

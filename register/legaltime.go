@@ -29,10 +29,10 @@ func counterName(year int) string { return counterPrefix + strconv.Itoa(year) }
 
 // number gives the next one. The year and the day are those of the legal time
 // zone, in which the register gave all its numbers.
-func (d *draft) number(loc *time.Location) (number, error) {
-	if behind := d.head.Time.Sub(d.now); behind > maxBehind {
-		return number{}, fmt.Errorf("%w: it shows %s, and the last record is of %s; set the clock",
-			ErrClock, d.now.Format(time.RFC3339), d.head.Time.Format(time.RFC3339))
+func (d *draft) number(b *book) (number, error) {
+	loc := b.loc
+	if err := d.clock(); err != nil {
+		return number{}, err
 	}
 	var zone string
 	if _, err := d.get(rowSetting, settingZone, &zone); err != nil {
@@ -42,12 +42,40 @@ func (d *draft) number(loc *time.Location) (number, error) {
 		return number{}, err
 	}
 	local := d.at.In(loc)
+	if err := d.dayOpen(b, local.Format(time.DateOnly)); err != nil {
+		return number{}, err
+	}
 	return number{
 		year: local.Year(),
 		n:    d.counters[counterName(local.Year())] + 1,
 		day:  local.Format(time.DateOnly),
 		at:   d.at,
 	}, nil
+}
+
+// clock refuses what needs a legal time while the clock is behind the head.
+func (d *draft) clock() error {
+	if behind := d.head.Time.Sub(d.now); behind > maxBehind {
+		return fmt.Errorf("%w: it shows %s, and the last record is of %s; set the clock",
+			ErrClock, d.now.Format(time.RFC3339), d.head.Time.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// dayOpen refuses to number on a day that was closed before it was over, where
+// the register is set so.
+func (d *draft) dayOpen(b *book, day string) error {
+	if b.conf.Closing.SameDay != sameDayRefuse {
+		return nil
+	}
+	var closed string
+	if _, err := d.get(rowSetting, settingClosed, &closed); err != nil {
+		return err
+	}
+	if closed >= day {
+		return fmt.Errorf("%w: %s was closed; the next number is given after midnight", ErrClosedDay, day)
+	}
+	return nil
 }
 
 // sameZone refuses to number in another zone than before; an empty one means

@@ -2,6 +2,7 @@ package register
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,9 +31,9 @@ var kinds = map[string]bool{
 
 const otherKind = "other"
 
-// closingStates are those of contract section 3. No closing is made yet: the
-// series are there so that rules and panels find them.
-var closingStates = []string{"closed", "signed", "stamped", "delivered", "accepted", "rejected", "failed"}
+var closingStates = []ClosingState{
+	ClosingClosed, ClosingSigned, ClosingStamped, ClosingDelivered, ClosingAccepted, ClosingRejected, ClosingFailed,
+}
 
 var directions = []Direction{Incoming, Outgoing, Internal}
 
@@ -44,7 +45,14 @@ var (
 	movesGauge = prometheus.NewDesc("protodaemon_moves_outstanding",
 		"Acts on the mail server (moves and returns) that are due.", []string{"organization", "mailbox"}, nil)
 	unclosedGauge = prometheus.NewDesc("protodaemon_unclosed_days",
-		"Legal days before today that have entries and no closing.", []string{"organization", "register"}, nil)
+		"Legal days before today that are to be closed and are not.", []string{"organization", "register"}, nil)
+	deadlineGauge = prometheus.NewDesc("protodaemon_closing_deadline_seconds",
+		"Time until the oldest day that is not closed or not delivered is late; negative when it is; absent when there is none.",
+		[]string{"organization", "register"}, nil)
+	waitingGauge = prometheus.NewDesc("protodaemon_closings_waiting",
+		"Closings that are not accepted yet, by the state they stand at.", []string{"organization", "register", "state"}, nil)
+	refusedGauge = prometheus.NewDesc("protodaemon_closing_refused",
+		"1 while nobody is in office in whose name a day could be closed.", []string{"organization", "register"}, nil)
 )
 
 func newMetrics(o *Office, to prometheus.Registerer) (*metrics, error) {
@@ -115,7 +123,7 @@ func (m *metrics) follow(former, next *view) {
 			m.entries.WithLabelValues(b.agency.conf.ID, b.conf.ID, string(d))
 		}
 		for _, s := range closingStates {
-			m.closings.WithLabelValues(b.agency.conf.ID, b.conf.ID, s)
+			m.closings.WithLabelValues(b.agency.conf.ID, b.conf.ID, string(s))
 		}
 	}
 	for name := range next.mailboxes {
@@ -141,9 +149,14 @@ func (m *metrics) confirmed(e Entry, took time.Duration) {
 	m.confirmLatency.Observe(took.Seconds())
 }
 
+// closed counts the state that a closing has reached.
+func (m *metrics) closed(c Closing) {
+	m.closings.WithLabelValues(c.Organization, c.Register, string(c.State)).Inc()
+}
+
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{pendingGauge, oldestGauge, movesGauge, unclosedGauge} {
+	for _, d := range []*prometheus.Desc{pendingGauge, oldestGauge, movesGauge, unclosedGauge, deadlineGauge, waitingGauge, refusedGauge} {
 		ch <- d
 	}
 }
@@ -167,9 +180,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		if oldest, err := b.oldest(ctx); err == nil {
 			gauge(oldestGauge, oldest.Seconds(), b.agency.conf.ID, b.conf.ID)
 		}
-		if n, err := b.unclosed(ctx); err == nil {
-			gauge(unclosedGauge, float64(n), b.agency.conf.ID, b.conf.ID)
-		}
+		b.collectDays(ctx, time.Now(), func(d *prometheus.Desc, value float64, more ...string) {
+			gauge(d, value, append([]string{b.agency.conf.ID, b.conf.ID}, more...)...)
+		})
 	}
 	for name, b := range v.mailboxes {
 		if n, err := b.count(ctx, rowDue, prefix(name.id)); err == nil {
@@ -194,4 +207,75 @@ func (b *book) oldest(ctx context.Context) (age time.Duration, err error) {
 		}
 	}
 	return age, nil
+}
+
+// collectDays measures what waits to be closed and delivered.
+func (b *book) collectDays(ctx context.Context, now time.Time, gauge func(*prometheus.Desc, float64, ...string)) {
+	last, open, err := b.open(ctx)
+	if err != nil {
+		return
+	}
+	unfinished, err := b.unfinished(ctx)
+	if err != nil {
+		return
+	}
+	today := now.In(b.loc).Format(time.DateOnly)
+	unclosed, deadlines := b.due(last, open, today)
+	states := map[ClosingState]int{}
+	for _, c := range unfinished {
+		states[c.State]++
+		if c.undelivered() {
+			deadlines = append(deadlines, c.Deadline)
+		}
+	}
+	gauge(unclosedGauge, float64(unclosed))
+	for _, s := range closingStates {
+		if s != ClosingAccepted {
+			gauge(waitingGauge, float64(states[s]), string(s))
+		}
+	}
+	if len(deadlines) > 0 {
+		gauge(deadlineGauge, b.endOf(slices.Min(deadlines)).Sub(now).Seconds())
+	}
+	refused := 0.0
+	if _, _, err := b.agency.conf.inOffice(today); err != nil {
+		refused = 1
+	}
+	gauge(refusedGauge, refused)
+}
+
+// due counts the days before today that are to be closed, and tells by when.
+func (b *book) due(last *Closing, open []tally, today string) (n int, deadlines []string) {
+	days := map[string]bool{}
+	for _, t := range open {
+		if t.day < today && t.entries+t.changes > 0 {
+			days[t.day] = true
+		}
+	}
+	begin := today
+	if last != nil {
+		begin = dayAfter(last.Day)
+	} else if len(open) > 0 {
+		begin = open[0].day
+	}
+	for day := begin; day < today; day = dayAfter(day) {
+		if b.closesEmpty(day) {
+			days[day] = true
+		}
+	}
+	for day := range days {
+		if t, err := parseDay(day); err == nil {
+			deadlines = append(deadlines, b.calendar().next(t).Format(time.DateOnly))
+		}
+	}
+	return len(days), deadlines
+}
+
+// endOf is the first moment after a legal day.
+func (b *book) endOf(day string) time.Time {
+	t, err := time.ParseInLocation(time.DateOnly, dayAfter(day), b.loc)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }

@@ -89,7 +89,9 @@ func (o *Office) Recover(ctx context.Context, a Actor, org, register string, r R
 	if err := b.findFiles(ctx, r, entries); err != nil {
 		return result, fmt.Errorf("recovering %s: %w", b.name, err)
 	}
-	err = b.resume(ctx, a, r, lost, func(d *draft) error { return d.reenter(b, a, r, entries) })
+	err = b.resume(ctx, a, r, lost, func(d *draft) error {
+		return errors.Join(d.reenter(b, a, r, entries), d.reclose(a, lost))
+	})
 	if err != nil {
 		return result, fmt.Errorf("recovering %s: %w", b.name, err)
 	}
@@ -151,6 +153,8 @@ func (b *book) lost(ctx context.Context) ([]store.Testimony, []*lostEntry, error
 			known[entryKey(e.year, e.n)] = e
 		case err != nil:
 			return nil, nil, err
+		case n.Changed:
+			known[entryKey(e.year, e.n)] = e
 		case string(there) != string(e.row):
 			return nil, nil, fmt.Errorf("%w: number %07d of %d is another entry in the store than in the witness: put a store back that belongs to the witness",
 				ErrUnavailable, e.n, e.year)

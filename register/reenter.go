@@ -25,7 +25,7 @@ func (d *draft) reenter(b *book, a Actor, r Recovery, entries []*lostEntry) erro
 		}
 		c.fact.Detail = encode(detail)
 		c.rows = []store.Row{{Kind: rowEntry, Key: entryKey(e.year, e.n), Value: row}}
-		n := note{Kind: noteEntry, Entry: row}
+		n := note{Kind: noteEntry, Entry: row, Changed: true}
 		if e.pending != nil {
 			rows, err := d.restore(*e.pending, e.entry)
 			if err != nil {

@@ -29,10 +29,18 @@ const (
 	rowUser     = "user"
 	rowPassword = "password" // payload
 	rowToken    = "token"
+	rowClosing  = "closing"
 )
 
 // settingZone is the legal time zone, kept with a register's first number.
 const settingZone = "timezone"
+
+// settingClosed is the last day that was closed; settingRefused the last day
+// on which a closing was refused, and why.
+const (
+	settingClosed  = "closed"
+	settingRefused = "closing-refused"
+)
 
 // The types of records.
 const (
@@ -44,6 +52,8 @@ const (
 	typePendingWithdrawn  = "pending.withdrawn"
 	typeMessageMoved      = "message.moved"
 	typeEntryChanged      = "entry.changed"
+	typeClosingChanged    = "closing.changed"
+	typeClosingRefused    = "closing.refused"
 	typePlanCreated       = "filing-plan.created"
 	typeUserCreated       = "user.created"
 	typeUserChanged       = "user.changed"
@@ -118,10 +128,14 @@ type note struct {
 	Pending json.RawMessage `json:"pending,omitempty"`
 	User    string          `json:"user,omitempty"`
 	Token   string          `json:"token,omitempty"`
+	Closing json.RawMessage `json:"closing,omitempty"`
+	// Changed: the entry was there before and has become this one.
+	Changed bool `json:"changed,omitempty"`
 }
 
 const (
 	noteEntry    = "entry"
+	noteClosing  = "closing"
 	noteDisabled = "user-disabled"
 	noteRevoked  = "token-revoked"
 )

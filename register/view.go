@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/protodaemon/protodaemon/store"
@@ -62,7 +63,9 @@ type book struct {
 	conf   Book // with the organization's codes where it has none of its own
 	loc    *time.Location
 
-	daysSeen dayCount
+	tallyMu sync.Mutex
+	tallies tallies // of what no closing tells of yet
+	settled string  // key of the closing up to which all are accepted
 }
 
 // openAgency opens all that belongs to an organization; what fails puts it

@@ -36,5 +36,6 @@ type Event struct {
 	Mailbox      string          `json:"mailbox,omitempty"`
 	Pending      string          `json:"pending,omitempty"`
 	Entry        string          `json:"entry,omitempty"`
+	Closing      string          `json:"closing,omitempty"`
 	Data         json.RawMessage `json:"data,omitempty"`
 }

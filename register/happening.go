@@ -1,0 +1,144 @@
+package register
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/protodaemon/protodaemon/store"
+)
+
+// recordChunk is how many records are read at a time.
+const recordChunk = 256
+
+// tellsOfEntry are the types of records whose rows may hold an entry.
+var tellsOfEntry = map[string]bool{typePendingConfirmed: true, typeEntryChanged: true}
+
+// happening reads what the daily register tells of a record; ok is false for
+// one of which it tells nothing.
+func happening(r store.Stored) (h Happening, ok bool, err error) {
+	if !tellsOfEntry[r.Type] {
+		return h, false, nil
+	}
+	var line struct {
+		Data fact `json:"data"`
+		Rows []struct {
+			Kind  string          `json:"kind"`
+			Value json.RawMessage `json:"value"`
+		} `json:"rows"`
+	}
+	if err := json.Unmarshal(r.Line, &line); err != nil {
+		return h, false, fmt.Errorf("decoding record %d: %w", r.Seq, err)
+	}
+	for _, row := range line.Rows {
+		if row.Kind == rowEntry {
+			h.Raw = row.Value
+		}
+	}
+	if h.Raw == nil {
+		return h, false, nil
+	}
+	if err := json.Unmarshal(h.Raw, &h.Entry); err != nil {
+		return h, false, fmt.Errorf("decoding the entry of record %d: %w", r.Seq, err)
+	}
+	h.Seq, h.Record, h.At, h.By, h.ByName = r.Seq, r.Hash, r.Time, line.Data.By, line.Data.Name
+	if r.Type == typeEntryChanged {
+		h.Change = new(Change)
+		if err := json.Unmarshal(line.Data.Detail, h.Change); err != nil {
+			return h, false, fmt.Errorf("decoding the change of record %d: %w", r.Seq, err)
+		}
+	}
+	return h, true, nil
+}
+
+// eachRecord calls yield for the records above after up to through.
+func eachRecord(ctx context.Context, j store.Journal, after, through uint64, yield func(store.Stored) error) error {
+	for after < through {
+		records, err := j.Records(ctx, after, int(min(recordChunk, through-after)))
+		if err != nil {
+			return fmt.Errorf("%w: reading the records of %s: %w", ErrUnavailable, j.Name(), err)
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("%w: the journal %s ends before record %d", ErrUnavailable, j.Name(), through)
+		}
+		for _, r := range records {
+			if err := yield(r); err != nil {
+				return err
+			}
+			after = r.Seq
+		}
+	}
+	return nil
+}
+
+// Happenings calls yield for what a closing tells of, in the order of the
+// journal.
+func (o *Office) Happenings(ctx context.Context, c Closing, yield func(Happening) error) error {
+	b, err := o.book(c.Organization, c.Register)
+	if err != nil {
+		return err
+	}
+	return eachRecord(ctx, b.journal, c.After, c.Through, func(r store.Stored) error {
+		h, ok, err := happening(r)
+		if err != nil || !ok {
+			return err
+		}
+		return yield(h)
+	})
+}
+
+// tally is what a legal day has held so far.
+type tally struct {
+	day              string
+	entries, changes int
+	first, last      string // numbers registered
+	through          uint64 // its last record
+	chain            store.Digest
+}
+
+// tallies counts the days of a journal from the record after base on. Each
+// record is read once. Its zero value begins at the first.
+type tallies struct {
+	base uint64
+	seq  uint64 // read so far
+	days []tally
+}
+
+// read takes in the records up to the journal's head.
+func (t *tallies) read(ctx context.Context, j store.Journal, loc *time.Location) error {
+	head, err := j.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: reading the head of %s: %w", ErrUnavailable, j.Name(), err)
+	}
+	return eachRecord(ctx, j, t.seq, head.Seq, func(r store.Stored) error {
+		h, ok, err := happening(r)
+		if err != nil {
+			return err
+		}
+		day := r.Time.In(loc).Format(time.DateOnly)
+		if len(t.days) == 0 || t.days[len(t.days)-1].day != day {
+			t.days = append(t.days, tally{day: day})
+		}
+		d := &t.days[len(t.days)-1]
+		d.through, d.chain, t.seq = r.Seq, r.Hash, r.Seq
+		switch {
+		case ok && h.Change == nil:
+			d.entries++
+			d.last = h.Entry.Number
+			if d.first == "" {
+				d.first = h.Entry.Number
+			}
+		case ok:
+			d.changes++
+		}
+		return nil
+	})
+}
+
+// from begins anew when the journal has been closed up to another record.
+func (t *tallies) from(seq uint64) {
+	if t.base != seq {
+		*t = tallies{base: seq, seq: seq}
+	}
+}
