@@ -122,18 +122,23 @@ func (t *tallies) read(ctx context.Context, j store.Journal, loc *time.Location)
 		}
 		d := &t.days[len(t.days)-1]
 		d.through, d.chain, t.seq = r.Seq, r.Hash, r.Seq
-		switch {
-		case ok && h.Change == nil:
-			d.entries++
-			d.last = h.Entry.Number
-			if d.first == "" {
-				d.first = h.Entry.Number
-			}
-		case ok:
-			d.changes++
+		if ok {
+			d.count(h)
 		}
 		return nil
 	})
+}
+
+func (t *tally) count(h Happening) {
+	if h.Change != nil {
+		t.changes++
+		return
+	}
+	t.entries++
+	t.last = h.Entry.Number
+	if t.first == "" {
+		t.first = h.Entry.Number
+	}
 }
 
 // from begins anew when the journal has been closed up to another record.

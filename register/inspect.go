@@ -20,6 +20,7 @@ type inspection struct {
 	zone     *time.Location
 	problems []Problem
 	entries  uint64
+	closings uint64
 	files    map[store.Digest]string // and who names them
 }
 
@@ -32,7 +33,7 @@ func (in *inspection) report(code, format string, args ...any) {
 // look reads the register once.
 func (b *book) look(ctx context.Context) (*inspection, error) {
 	in := &inspection{b: b, ctx: ctx, zone: b.loc, files: map[store.Digest]string{}}
-	for _, step := range []func() error{in.readZone, in.numbers, in.pendings, in.indexes, in.identities} {
+	for _, step := range []func() error{in.readZone, in.numbers, in.pendings, in.indexes, in.identities, in.closingsHeld} {
 		err := step()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -40,6 +40,8 @@ const (
 	codePendingAltered = "pending-altered" // a pending entry contradicts its id or its entry
 	codeIndexMissing   = "index-missing"   // a row by which something is found is not there
 	codeIndexStray     = "index-stray"     // such a row leads nowhere
+	codeClosingAltered = "closing-altered" // a closing contradicts itself, its records or the one before
+	codeClosingRange   = "closing-range"   // a record is in no closing or in two, or is not there
 	codeBlobMissing    = "blob-missing"    // a file that is named is not there
 	codeBlobDamaged    = "blob-damaged"    // a file does not hold the bytes it is named after
 	codeTooMany        = "too-many"        // problems are left out
@@ -123,6 +125,7 @@ func (f *findings) agency(ctx context.Context, a *agency) error {
 			return err
 		}
 		f.verdict.Entries += in.entries
+		f.verdict.Closings += in.closings
 		for _, p := range in.problems {
 			f.add(p)
 		}
