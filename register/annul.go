@@ -99,9 +99,13 @@ func (d *draft) change(a Actor, e Entry, c Change) {
 		panic("register: an entry without a number: " + err.Error())
 	}
 	row := encode(e)
+	f := fact{By: a.User, Name: a.Name, Entry: entryRef(e.Register, e.Year, e.Number), Detail: encode(c)}
+	if e.Origin != nil {
+		f.Pending = e.Origin.Pending // under which its history is kept
+	}
 	d.add(change{
 		typ:     typeEntryChanged,
-		fact:    fact{By: a.User, Name: a.Name, Entry: entryRef(e.Register, e.Year, e.Number), Detail: encode(c)},
+		fact:    f,
 		rows:    []store.Row{{Kind: rowEntry, Key: entryKey(year, n), Value: row}},
 		witness: encode(note{Kind: noteEntry, Entry: row, Changed: true}),
 	})

@@ -33,17 +33,19 @@ type calendar struct {
 
 // holiday names the holiday that a day is, or returns "".
 func (c calendar) holiday(day time.Time) string {
-	short := day.Format("01-02")
+	easter, short := easterSunday(day.Year()), day.Format("01-02")
+	switch {
+	case sameDay(day, easter):
+		return "Pasqua"
+	case sameDay(day, easter.AddDate(0, 0, 1)):
+		return "Lunedì dell'Angelo"
+	}
 	for _, h := range fixedHolidays {
 		if h.day == short && day.Year() >= h.since {
 			return h.name
 		}
 	}
-	switch easter := easterSunday(day.Year()); {
-	case sameDay(day, easter):
-		return "Pasqua"
-	case sameDay(day, easter.AddDate(0, 0, 1)):
-		return "Lunedì dell'Angelo"
+	switch {
 	case short == c.patron:
 		return "Santo patrono"
 	case slices.Contains(c.extra, day.Format(time.DateOnly)):

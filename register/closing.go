@@ -48,7 +48,8 @@ type Closing struct {
 	Chain   store.Digest `json:"chain"` // hash of record Through
 	// Resume is where the next closing begins: Through, but for one that
 	// Recover entered again, whose records are no longer in the chain.
-	Resume uint64 `json:"resume"`
+	Resume    uint64 `json:"resume"`
+	Recovered bool   `json:"recovered,omitempty"`
 	// Previous is the closing before; nil for a register's first.
 	Previous *ClosingLink `json:"previous,omitempty"`
 

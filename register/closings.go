@@ -251,3 +251,10 @@ func (d *Day) count(entries int, first, last string) {
 func (c Closing) undelivered() bool {
 	return c.Reached != ClosingDelivered && c.Reached != ClosingAccepted
 }
+
+// Overdue tells whether the closing was delivered longer ago than a receipt may
+// take and has none.
+func (c Closing) Overdue(now time.Time, after time.Duration) bool {
+	return c.Reached == ClosingDelivered && after > 0 && c.Parcel != nil && c.Parcel.SentAt != nil &&
+		now.Sub(*c.Parcel.SentAt) > after
+}

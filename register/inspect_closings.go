@@ -76,8 +76,11 @@ func (in *inspection) follows(c Closing, last *Closing) {
 // covers holds a closing against its records. Those of one that Recover
 // entered again may be lost.
 func (in *inspection) covers(c Closing) error {
-	if c.Resume != c.Through {
+	if c.Recovered {
 		return nil
+	}
+	if c.Resume != c.Through {
+		in.report(codeClosingRange, "closing %s ends with record %d, and the next begins after %d", c.ID, c.Through, c.Resume)
 	}
 	hash, err := in.b.hashOf(in.ctx, c.Through)
 	if err != nil {
