@@ -70,16 +70,16 @@ func (d *draft) advance(id string, s Advance) (c Closing, moved bool, err error)
 	if s.Parcel != nil {
 		c.Parcel = s.Parcel
 	}
+	what := closingChange{Change: "files"}
 	if s.To != "" {
-		c.Reached = s.To
-		c.Steps = append(c.Steps, ClosingStep{State: s.To, At: d.at, By: systemUser, Detail: s.Detail})
+		c.Reached, what.Change = s.To, string(s.To)
+	}
+	if s.To != "" || len(s.Detail) > 0 {
+		c.Steps = append(c.Steps, ClosingStep{State: c.Reached, At: d.at, By: systemUser, Detail: s.Detail})
 	}
 	c.State, c.Trouble = c.Reached, nil
-	change := closingChange{Change: string(s.To), State: c.State, Reason: s.Detail["reason"]}
-	if s.To == "" {
-		change.Change = "files"
-	}
-	d.recordClosing(Actor{User: systemUser}, c, change)
+	what.State, what.Reason = c.State, s.Detail["reason"]
+	d.recordClosing(Actor{User: systemUser}, c, what)
 	return c, s.To != "", nil
 }
 

@@ -27,7 +27,7 @@ func (d *draft) reclose(a Actor, lost []store.Testimony) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(closings)) {
 		c := closings[key]
-		c.Recovered = c.Resume > d.head.Seq
+		c.Recovered = c.Recovered || c.Resume > d.head.Seq
 		c.Resume = min(c.Resume, d.head.Seq)
 		counter := closingCounter(c.Day[:4])
 		row := encode(c)
