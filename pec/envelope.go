@@ -1,6 +1,10 @@
 package pec
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/protodaemon/protodaemon/cms"
+)
 
 // envelope is what stands where in a message, before anything is believed:
 // its kind, the signed part, and in it the provider's own parts. Read and
@@ -60,7 +64,7 @@ func (r *reader) openSigned(e *envelope) {
 		if inner != nil {
 			e.content = r.walk(inner).root
 		}
-		if e.sign.err == errEncrypted {
+		if e.sign.err == cms.ErrEncrypted {
 			r.warn(Encrypted, "the message is encrypted and cannot be read here")
 		}
 	}

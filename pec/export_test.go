@@ -1,10 +1,12 @@
 package pec
 
+import "github.com/protodaemon/protodaemon/cms"
+
 // CheckCMS verifies the values of a CMS signature over content, without trust.
 func CheckCMS(ber, content []byte) SignatureStatus {
-	sd, err := parseCMS(ber)
+	sd, err := cms.Parse(ber)
 	if err != nil {
 		return failed(err).status
 	}
-	return sd.check(content).status
+	return check(sd, content).status
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/protodaemon/protodaemon/cms"
 )
 
 var errXMLTooLarge = errors.New("it is larger than is read")
@@ -107,8 +109,8 @@ func eventTime(a *Analysis, e *envelope) time.Time {
 		return *a.PEC.Time
 	}
 	for _, s := range e.sign.signers {
-		if s.time != nil {
-			return *s.time
+		if s.Time != nil {
+			return *s.Time
 		}
 	}
 	if t := parseDate(e.top.header.get("date")); t != nil {
@@ -134,14 +136,14 @@ func authenticity(s SignatureStatus, sound bool) Authenticity {
 }
 
 func (r *reader) signatureWarnings(a *Analysis, e *envelope) {
-	if errors.Is(e.sign.err, errTooLarge) || errors.Is(e.sign.err, errBERBounds) {
+	if errors.Is(e.sign.err, errTooLarge) || errors.Is(e.sign.err, cms.ErrBounds) {
 		r.warn(SignatureTooLarge, "the signature is beyond the bounds of what is verified")
 	}
 	if e.sign.status != SignatureValid {
 		return
 	}
 	for _, s := range e.sign.signers {
-		if s.weak {
+		if s.Weak {
 			r.warn(WeakDigest, "the signature rests on SHA-1")
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/protodaemon/protodaemon/cms"
 )
 
 // signatureMax bounds the decoded detached signature, opaqueMax one that holds
@@ -22,7 +24,7 @@ const (
 // considered: what was covered, and by whom.
 type signedBy struct {
 	status   SignatureStatus // valid here means that the values fit
-	signers  []signer
+	signers  []cms.Signer
 	certs    []*x509.Certificate
 	err      error
 	lineEnds bool // fits only with LF turned to CRLF
@@ -54,16 +56,16 @@ func checkDetached(p *part) signedBy {
 	if err != nil {
 		return failed(err)
 	}
-	sd, err := parseCMS(ber)
+	sd, err := cms.Parse(ber)
 	if err != nil {
 		return failed(err)
 	}
-	if sd.content != nil {
+	if sd.Content != nil {
 		return signedBy{status: SignatureInvalid, err: errors.New("the detached signature brings content of its own")}
 	}
 	content := p.children[0].entity()
 	canonical := canonicalLines(content)
-	s := sd.check(canonical)
+	s := check(sd, canonical)
 	s.lineEnds = len(canonical) != len(content)
 	return s
 }
@@ -75,17 +77,17 @@ func openOpaque(p *part) (signedBy, []byte) {
 	if err != nil {
 		return failed(err), nil
 	}
-	sd, err := parseCMS(ber)
-	if errors.Is(err, errEncrypted) {
+	sd, err := cms.Parse(ber)
+	if errors.Is(err, cms.ErrEncrypted) {
 		return signedBy{status: SignatureAbsent, err: err}, nil
 	}
 	if err != nil {
 		return failed(err), nil
 	}
-	if sd.content == nil {
+	if sd.Content == nil {
 		return signedBy{status: SignatureInvalid, err: errors.New("the signature has no content")}, nil
 	}
-	return sd.check(sd.content), sd.content
+	return check(sd, sd.Content), sd.Content
 }
 
 var errTooLarge = errors.New("the signature is larger than is read")
@@ -103,7 +105,7 @@ func strictContent(p *part, limit int) ([]byte, error) {
 	b := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Decode(b, text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBER, err)
+		return nil, fmt.Errorf("%w: %w", cms.ErrMalformed, err)
 	}
 	return b[:n], nil
 }
@@ -118,7 +120,7 @@ func readBounded(r io.Reader, limit int64) ([]byte, error) {
 
 // failed maps a failure: what we cannot verify is never called invalid.
 func failed(err error) signedBy {
-	for _, e := range []error{errUnsupported, errBERBounds, errTooLarge, errNoCertificate} {
+	for _, e := range []error{cms.ErrUnsupported, cms.ErrBounds, errTooLarge, cms.ErrNoCertificate} {
 		if errors.Is(err, e) {
 			return signedBy{status: SignatureError, err: err}
 		}
@@ -128,17 +130,20 @@ func failed(err error) signedBy {
 
 // check verifies every signer; one that does not fit spoils all, as openssl
 // has it.
-func (sd *signedData) check(content []byte) signedBy {
-	s := signedBy{status: SignatureValid, certs: sd.certs}
-	for i := range sd.signers {
-		one, err := sd.verify(&sd.signers[i], content)
+func check(sd *cms.SignedData, content []byte) signedBy {
+	s := signedBy{status: SignatureValid, certs: sd.Certificates}
+	for i := range sd.Signers {
+		one, err := sd.Verify(i, content)
 		if err != nil {
 			bad := failed(err)
 			if s.status == SignatureValid || bad.status == SignatureInvalid {
 				s.status, s.err = bad.status, bad.err
 			}
 		}
-		if one.cert != nil {
+		if one.Time != nil {
+			one.Time = sensible(*one.Time)
+		}
+		if one.Certificate != nil {
 			s.signers = append(s.signers, one)
 		}
 	}
@@ -182,7 +187,7 @@ func (t *Trust) judge(s signedBy, at time.Time, from []Address) (out Signature, 
 	}
 	shown := s.signers[0]
 	for _, one := range s.signers {
-		if len(from) == 1 && hasAddress(one.cert, from[0].Address) {
+		if len(from) == 1 && hasAddress(one.Certificate, from[0].Address) {
 			shown = one
 			break
 		}
@@ -195,19 +200,19 @@ func (t *Trust) judge(s signedBy, at time.Time, from []Address) (out Signature, 
 		status, problem, later := t.chainAt(one, s.certs, at)
 		out.fail(status, problem)
 		signedLater = signedLater || later
-		for _, problem := range purposeProblems(one.cert) {
+		for _, problem := range purposeProblems(one.Certificate) {
 			out.fail(SignatureUntrusted, problem)
 		}
 	}
-	out.fail(addressProblem(shown.cert, from))
+	out.fail(addressProblem(shown.Certificate, from))
 	return out, signedLater
 }
 
 // describe fills in who signed and how.
-func (s *Signature) describe(one signer, from []Address) {
-	c := one.cert
+func (s *Signature) describe(one cms.Signer, from []Address) {
+	c := one.Certificate
 	s.Signer, s.Issuer = line(c.Subject.String()), line(c.Issuer.String())
-	s.Algorithm = one.algorithm
+	s.Algorithm = one.Algorithm
 	s.NotAfter = sensible(c.NotAfter)
 	if len(c.EmailAddresses) > 0 {
 		s.Email = line(c.EmailAddresses[0])
@@ -231,10 +236,10 @@ func (s *Signature) fail(status SignatureStatus, problem string) {
 // chainAt judges a signer's certificate at the time of the event, or else when
 // it says that it signed (later): both are the signer's word, and a notice may
 // be about something older than the provider's present certificate.
-func (t *Trust) chainAt(one signer, others []*x509.Certificate, at time.Time) (status SignatureStatus, problem string, later bool) {
-	status, problem = t.chain(one.cert, others, at)
-	if status == SignatureExpired && one.time != nil {
-		if again, _ := t.chain(one.cert, others, *one.time); again == SignatureValid {
+func (t *Trust) chainAt(one cms.Signer, others []*x509.Certificate, at time.Time) (status SignatureStatus, problem string, later bool) {
+	status, problem = t.chain(one.Certificate, others, at)
+	if status == SignatureExpired && one.Time != nil {
+		if again, _ := t.chain(one.Certificate, others, *one.Time); again == SignatureValid {
 			return again, "", true
 		}
 	}

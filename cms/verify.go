@@ -1,4 +1,4 @@
-package pec
+package cms
 
 import (
 	"bytes"
@@ -22,29 +22,35 @@ import (
 
 // The bounds of one SignedData beyond those of its encoding.
 const (
-	cmsCertificates = 64
-	cmsSigners      = 8
+	maxCertificates = 64
+	maxSigners      = 8
 	rsaBitsMax      = 16384
 )
 
+// Errors that callers branch on. Only ErrMismatch and ErrMalformed say that
+// something is wrong with a signature; the others say that it is not known.
 var (
-	errMismatch    = errors.New("the content or the signature was changed")
-	errUnsupported = errors.New("the signature uses an algorithm that is not verified here")
-	errEncrypted   = errors.New("the message is encrypted")
+	ErrMismatch    = errors.New("the content or the signature was changed")
+	ErrUnsupported = errors.New("the signature uses an algorithm that is not verified here")
+	ErrEncrypted   = errors.New("the message is encrypted")
+	// ErrNoCertificate: the signer's certificate is not in the signature or
+	// cannot be read.
+	ErrNoCertificate = errors.New("the signer's certificate is not with the signature, or is not readable")
 )
 
-// signedData is a CMS SignedData (RFC 5652 §5) after decoding: what is signed
+// SignedData is a CMS SignedData (RFC 5652 §5) after decoding: what is signed
 // inside it, if anything, the certificates it brings and its signers.
-type signedData struct {
-	content  []byte // nil when detached
-	typeName asn1.ObjectIdentifier
-	digests  []pkix.AlgorithmIdentifier // announced
-	certs    []*x509.Certificate
-	signers  []signerInfo
+type SignedData struct {
+	Content      []byte // nil when detached
+	ContentType  asn1.ObjectIdentifier
+	Certificates []*x509.Certificate // those that can be read
+	Signers      []SignerInfo
+
+	digests []pkix.AlgorithmIdentifier // announced
 }
 
-// signerInfo is RFC 5652 §5.3.
-type signerInfo struct {
+// SignerInfo is RFC 5652 §5.3.
+type SignerInfo struct {
 	Version      int
 	SID          asn1.RawValue
 	Digest       pkix.AlgorithmIdentifier
@@ -54,12 +60,17 @@ type signerInfo struct {
 	UnsignedAttr asn1.RawValue `asn1:"optional,tag:1"`
 }
 
-// signer is the outcome for one SignerInfo whose signature fits.
-type signer struct {
-	cert      *x509.Certificate
-	algorithm string
-	weak      bool       // SHA-1 digest
-	time      *time.Time // signingTime
+// Signer is the outcome for one SignerInfo whose signature fits.
+type Signer struct {
+	Certificate *x509.Certificate
+	Algorithm   string     // as x509 names it: SHA256-RSA
+	Weak        bool       // SHA-1 digest
+	Time        *time.Time // signingTime, what the signer says
+	// Bound: a signingCertificate attribute names this certificate, as CAdES
+	// (EN 319 122-1 §5.2.2) and RFC 3161 want it.
+	Bound     bool
+	Signature []byte // the signature value
+	Token     []byte // the first signatureTimeStamp, not checked; nil: none
 }
 
 var (
@@ -112,8 +123,9 @@ var signatureAlgorithms = map[string]struct {
 	"1.2.840.10045.4.3.4":   {ecdsaDER, crypto.SHA512},
 }
 
-// parseCMS reads a SignedData in BER or DER.
-func parseCMS(ber []byte) (*signedData, error) {
+// Parse reads a SignedData in BER or DER (RFC 5652). The content and all else
+// is copied once; nothing is verified.
+func Parse(ber []byte) (*SignedData, error) {
 	der, err := derFromBER(ber)
 	if err != nil {
 		return nil, err
@@ -123,13 +135,13 @@ func parseCMS(ber []byte) (*signedData, error) {
 		Content asn1.RawValue `asn1:"explicit,optional,tag:0"`
 	}
 	if _, err := asn1.Unmarshal(der, &outer); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBER, err)
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	switch {
 	case outer.Type.Equal(oidEnveloped), outer.Type.Equal(oidAuthEnveloped):
-		return nil, errEncrypted
+		return nil, ErrEncrypted
 	case !outer.Type.Equal(oidSignedData):
-		return nil, fmt.Errorf("%w: it is no SignedData", errBER)
+		return nil, fmt.Errorf("%w: it is no SignedData", ErrMalformed)
 	}
 	var inner struct {
 		Version      int
@@ -137,24 +149,24 @@ func parseCMS(ber []byte) (*signedData, error) {
 		Content      encapsulated
 		Certificates asn1.RawValue `asn1:"optional,tag:0"`
 		CRLs         asn1.RawValue `asn1:"optional,tag:1"`
-		Signers      []signerInfo  `asn1:"set"`
+		Signers      []SignerInfo  `asn1:"set"`
 	}
 	if _, err := asn1.Unmarshal(outer.Content.Bytes, &inner); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBER, err)
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if len(inner.Signers) == 0 {
-		return nil, fmt.Errorf("%w: nobody signed it", errBER)
+		return nil, fmt.Errorf("%w: nobody signed it", ErrMalformed)
 	}
-	if len(inner.Signers) > cmsSigners {
-		return nil, errBERBounds
+	if len(inner.Signers) > maxSigners {
+		return nil, ErrBounds
 	}
-	sd := &signedData{typeName: inner.Content.Type, digests: inner.Digests, signers: inner.Signers}
+	sd := &SignedData{ContentType: inner.Content.Type, digests: inner.Digests, Signers: inner.Signers}
 	if inner.Content.Content.FullBytes != nil {
-		if _, err := asn1.Unmarshal(inner.Content.Content.Bytes, &sd.content); err != nil {
-			return nil, fmt.Errorf("%w: %w", errBER, err)
+		if _, err := asn1.Unmarshal(inner.Content.Content.Bytes, &sd.Content); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 	}
-	sd.certs, err = parseCertificates(inner.Certificates.Bytes)
+	sd.Certificates, err = parseCertificates(inner.Certificates.Bytes)
 	return sd, err
 }
 
@@ -172,10 +184,10 @@ func parseCertificates(b []byte) ([]*x509.Certificate, error) {
 		var raw asn1.RawValue
 		rest, err := asn1.Unmarshal(b, &raw)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errBER, err)
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		if n >= cmsCertificates {
-			return nil, errBERBounds
+		if n >= maxCertificates {
+			return nil, ErrBounds
 		}
 		if c, err := x509.ParseCertificate(raw.FullBytes); err == nil {
 			list = append(list, c)
@@ -185,23 +197,21 @@ func parseCertificates(b []byte) ([]*x509.Certificate, error) {
 	return list, nil
 }
 
-// errNoCertificate: the signer's certificate is not in the signature or cannot
-// be read.
-var errNoCertificate = errors.New("the signer's certificate is not with the signature, or is not readable")
-
-// verify checks one signer against content: the digest, the attributes, the
-// signature value. Trust in the certificate is another matter.
-func (sd *signedData) verify(si *signerInfo, content []byte) (signer, error) {
+// Verify checks signer i against content: the digest, the attributes, the
+// signature value. Trust in the certificate is another matter. The certificate
+// is given also with an error, when it is known.
+func (sd *SignedData) Verify(i int, content []byte) (Signer, error) {
+	si := &sd.Signers[i]
 	hash, ok := digestAlgorithms[si.Digest.Algorithm.String()]
 	if !ok {
-		return signer{}, fmt.Errorf("%w: digest %v", errUnsupported, si.Digest.Algorithm)
+		return Signer{}, fmt.Errorf("%w: digest %v", ErrUnsupported, si.Digest.Algorithm)
 	}
-	s := signer{cert: sd.certificate(si.SID), weak: hash == crypto.SHA1}
-	if s.cert == nil {
-		return s, errNoCertificate
+	s := Signer{Certificate: sd.certificate(si.SID), Weak: hash == crypto.SHA1, Signature: si.Signature, Token: si.token()}
+	if s.Certificate == nil {
+		return s, ErrNoCertificate
 	}
 	if !sd.announced(si.Digest.Algorithm) {
-		return s, fmt.Errorf("%w: the signer's digest is not announced", errMismatch)
+		return s, fmt.Errorf("%w: the signer's digest is not announced", ErrMismatch)
 	}
 	signed := content
 	if si.SignedAttrs.FullBytes != nil {
@@ -209,32 +219,33 @@ func (sd *signedData) verify(si *signerInfo, content []byte) (signer, error) {
 		if err != nil {
 			return s, err
 		}
-		if err := attrs.check(sd.typeName, sum(hash, content)); err != nil {
+		if err := attrs.check(sd.ContentType, sum(hash, content)); err != nil {
 			return s, err
 		}
-		s.time = attrs.signingTime()
+		s.Time = attrs.signingTime()
+		s.Bound = attrs.bind(s.Certificate)
 		// What is signed is the SET OF encoding, not the [0] (RFC 5652 §5.4).
 		signed = bytes.Clone(si.SignedAttrs.FullBytes)
 		signed[0] = 0x31
-	} else if !sd.typeName.Equal(oidData) {
-		return s, fmt.Errorf("%w: signed attributes are missing", errMismatch) // RFC 5652 §5.3
+	} else if !sd.ContentType.Equal(oidData) {
+		return s, fmt.Errorf("%w: signed attributes are missing", ErrMismatch) // RFC 5652 §5.3
 	}
 	var err error
-	s.algorithm, err = verifyValue(s.cert.PublicKey, hash, si.Algorithm, sum(hash, signed), si.Signature)
+	s.Algorithm, err = verifyValue(s.Certificate.PublicKey, hash, si.Algorithm, sum(hash, signed), si.Signature)
 	return s, err
 }
 
 // announced tells that the digest is one of digestAlgorithms, without which a
 // stream could not be verified; openssl insists on it as well.
-func (sd *signedData) announced(digest asn1.ObjectIdentifier) bool {
+func (sd *SignedData) announced(digest asn1.ObjectIdentifier) bool {
 	return slices.ContainsFunc(sd.digests, func(a pkix.AlgorithmIdentifier) bool { return a.Algorithm.Equal(digest) })
 }
 
 // certificate finds the one a SignerIdentifier means, by issuer and serial
 // number or by subject key identifier.
-func (sd *signedData) certificate(sid asn1.RawValue) *x509.Certificate {
+func (sd *SignedData) certificate(sid asn1.RawValue) *x509.Certificate {
 	if sid.Class == asn1.ClassContextSpecific && sid.Tag == 0 {
-		for _, c := range sd.certs {
+		for _, c := range sd.Certificates {
 			if len(sid.Bytes) > 0 && bytes.Equal(c.SubjectKeyId, sid.Bytes) {
 				return c
 			}
@@ -248,7 +259,7 @@ func (sd *signedData) certificate(sid asn1.RawValue) *x509.Certificate {
 	if _, err := asn1.Unmarshal(sid.FullBytes, &is); err != nil {
 		return nil
 	}
-	for _, c := range sd.certs {
+	for _, c := range sd.Certificates {
 		if c.SerialNumber.Cmp(is.Serial) == 0 && bytes.Equal(c.RawIssuer, is.Issuer.FullBytes) {
 			return c
 		}
@@ -268,7 +279,7 @@ func parseAttributes(b []byte) (attributes, error) {
 		}
 		rest, err := asn1.Unmarshal(b, &a)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errBER, err)
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 		attrs[a.Type.String()] = append(attrs[a.Type.String()], a.Values...)
 		b = rest
@@ -281,11 +292,11 @@ func parseAttributes(b []byte) (attributes, error) {
 func (a attributes) check(contentType asn1.ObjectIdentifier, digest []byte) error {
 	var declared asn1.ObjectIdentifier
 	if err := a.single(oidContentType, &declared); err != nil || !declared.Equal(contentType) {
-		return fmt.Errorf("%w: the signed content type is another", errMismatch)
+		return fmt.Errorf("%w: the signed content type is another", ErrMismatch)
 	}
 	var expected []byte
 	if err := a.single(oidMessageDigest, &expected); err != nil || !bytes.Equal(expected, digest) {
-		return fmt.Errorf("%w: the digest of the content is another", errMismatch)
+		return fmt.Errorf("%w: the digest of the content is another", ErrMismatch)
 	}
 	return nil
 }
@@ -293,7 +304,7 @@ func (a attributes) check(contentType asn1.ObjectIdentifier, digest []byte) erro
 func (a attributes) single(oid asn1.ObjectIdentifier, out any) error {
 	values := a[oid.String()]
 	if len(values) != 1 {
-		return fmt.Errorf("%w: %d values of %v", errBER, len(values), oid)
+		return fmt.Errorf("%w: %d values of %v", ErrMalformed, len(values), oid)
 	}
 	_, err := asn1.Unmarshal(values[0].FullBytes, out)
 	return err
@@ -304,7 +315,7 @@ func (a attributes) signingTime() *time.Time {
 	if a.single(oidSigningTime, &t) != nil {
 		return nil
 	}
-	return sensible(t)
+	return &t
 }
 
 // verifyValue checks a signature value over digest and names the algorithm in
@@ -312,13 +323,13 @@ func (a attributes) signingTime() *time.Time {
 func verifyValue(key any, hash crypto.Hash, alg pkix.AlgorithmIdentifier, digest, value []byte) (string, error) {
 	a, ok := signatureAlgorithms[alg.Algorithm.String()]
 	if !ok || a.digest != 0 && a.digest != hash {
-		return "", fmt.Errorf("%w: %v with %v", errUnsupported, alg.Algorithm, hash)
+		return "", fmt.Errorf("%w: %v with %v", ErrUnsupported, alg.Algorithm, hash)
 	}
 	name := hashName(hash)
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < 1024 || bits > rsaBitsMax {
-			return "", fmt.Errorf("%w: an RSA key of %d bits", errUnsupported, bits)
+			return "", fmt.Errorf("%w: an RSA key of %d bits", ErrUnsupported, bits)
 		}
 		if a.scheme == pkcs1 {
 			return name + "-RSA", fits(rsa.VerifyPKCS1v15(key, hash, digest, value) == nil)
@@ -335,12 +346,12 @@ func verifyValue(key any, hash crypto.Hash, alg pkix.AlgorithmIdentifier, digest
 			return "ECDSA-" + name, fits(ecdsa.VerifyASN1(key, digest, value))
 		}
 	}
-	return "", fmt.Errorf("%w: %v with a key %T", errUnsupported, alg.Algorithm, key)
+	return "", fmt.Errorf("%w: %v with a key %T", ErrUnsupported, alg.Algorithm, key)
 }
 
 func fits(ok bool) error {
 	if !ok {
-		return errMismatch
+		return ErrMismatch
 	}
 	return nil
 }
@@ -355,7 +366,7 @@ func pssOptions(params []byte, hash crypto.Hash) (*rsa.PSSOptions, error) {
 		Trailer int                      `asn1:"explicit,optional,tag:3,default:1"`
 	}{}
 	if _, err := asn1.Unmarshal(params, &p); err != nil {
-		return nil, fmt.Errorf("%w: RSASSA-PSS: %w", errUnsupported, err)
+		return nil, fmt.Errorf("%w: RSASSA-PSS: %w", ErrUnsupported, err)
 	}
 	digest, mask := crypto.SHA1, crypto.SHA1 // the defaults
 	if p.Hash.Algorithm != nil {
@@ -364,12 +375,12 @@ func pssOptions(params []byte, hash crypto.Hash) (*rsa.PSSOptions, error) {
 	if p.MGF.Algorithm != nil {
 		var of pkix.AlgorithmIdentifier
 		if _, err := asn1.Unmarshal(p.MGF.Parameters.FullBytes, &of); err != nil {
-			return nil, fmt.Errorf("%w: RSASSA-PSS: %w", errUnsupported, err)
+			return nil, fmt.Errorf("%w: RSASSA-PSS: %w", ErrUnsupported, err)
 		}
 		mask = digestAlgorithms[of.Algorithm.String()]
 	}
 	if digest != hash || mask != hash || p.Trailer != 1 || p.Salt < 0 || p.Salt > 512 {
-		return nil, fmt.Errorf("%w: RSASSA-PSS with these parameters", errUnsupported)
+		return nil, fmt.Errorf("%w: RSASSA-PSS with these parameters", ErrUnsupported)
 	}
 	return &rsa.PSSOptions{SaltLength: p.Salt, Hash: hash}, nil
 }

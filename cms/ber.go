@@ -1,4 +1,4 @@
-package pec
+package cms
 
 import (
 	"errors"
@@ -12,9 +12,10 @@ const (
 	berElements = 100_000
 )
 
+// Errors of what cannot be read.
 var (
-	errBER       = errors.New("the signature is not well-formed ASN.1")
-	errBERBounds = errors.New("the signature is larger or nested more deeply than is read")
+	ErrMalformed = errors.New("the signature is not well-formed ASN.1")
+	ErrBounds    = errors.New("the signature is larger or nested more deeply than is read")
 )
 
 // element is one BER element in the order of the input; its children follow it.
@@ -92,7 +93,7 @@ func scanBER(b []byte) ([]element, error) {
 			up := &list[e.parent]
 			if up.chunk || up.tag[0] == octetString|0x20 {
 				if e.tag[0]&^0x20 != octetString {
-					return nil, errBER
+					return nil, ErrMalformed
 				}
 				e.chunk = true
 			}
@@ -102,7 +103,7 @@ func scanBER(b []byte) ([]element, error) {
 			open = append(open, len(list)-1)
 		}
 		if len(open) > berDepth || len(list) > berElements {
-			return nil, errBERBounds
+			return nil, ErrBounds
 		}
 		pos = next
 	}
@@ -123,23 +124,23 @@ func limitOf(list []element, open []int, limit int) int {
 func readElement(b []byte, pos, limit int) (e element, next int, err error) {
 	at := pos
 	if at >= limit {
-		return e, 0, errBER
+		return e, 0, ErrMalformed
 	}
 	e.inner = b[at]&0x20 != 0
 	if b[at]&0x1f == 0x1f { // high tag numbers: CMS has none above 30
-		return e, 0, errBER
+		return e, 0, ErrMalformed
 	}
 	e.tag = b[at : at+1]
 	at++
 	if at >= limit {
-		return e, 0, errBER
+		return e, 0, ErrMalformed
 	}
 	first := b[at]
 	at++
 	switch {
 	case first == 0x80:
 		if !e.inner {
-			return e, 0, errBER
+			return e, 0, ErrMalformed
 		}
 		e.start, e.end = at, -1
 		return e, at, nil
@@ -148,24 +149,24 @@ func readElement(b []byte, pos, limit int) (e element, next int, err error) {
 	default:
 		n := int(first & 0x7f)
 		if n > 8 || at+n > limit {
-			return e, 0, errBER
+			return e, 0, ErrMalformed
 		}
 		size := 0
 		for _, c := range b[at : at+n] {
 			if size > len(b) {
-				return e, 0, errBER
+				return e, 0, ErrMalformed
 			}
 			size = size<<8 | int(c)
 		}
 		at += n
 		e.end = at + size
 		if size > len(b) {
-			return e, 0, errBER
+			return e, 0, ErrMalformed
 		}
 	}
 	e.start = at
 	if e.end > limit {
-		return e, 0, errBER
+		return e, 0, ErrMalformed
 	}
 	if e.inner {
 		return e, at, nil

@@ -1,0 +1,212 @@
+package cms
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Draft is a CAdES B-B signature that lacks its value.
+type Draft struct {
+	content []byte
+	chain   []*x509.Certificate
+	attrs   []byte // SET OF Attribute, DER
+}
+
+// NewDraft begins the signature of content by chain[0], made at a time (to the
+// second). The chain goes with it.
+func NewDraft(content []byte, chain []*x509.Certificate, at time.Time) (*Draft, error) {
+	if len(chain) == 0 {
+		return nil, errors.New("a signature needs its certificate")
+	}
+	if _, err := signatureAlgorithm(chain[0]); err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(content)
+	certificate := sha256.Sum256(chain[0].Raw)
+	attrs := [][]byte{
+		attribute(oidContentType, must(asn1.Marshal(oidData))),
+		attribute(oidSigningTime, must(asn1.Marshal(at.UTC().Truncate(time.Second)))),
+		attribute(oidMessageDigest, octets(digest[:])),
+		attribute(oidSigningCertificateV2, signingCertificateV2(chain[0], certificate[:])),
+	}
+	return &Draft{content: content, chain: chain, attrs: setOf(attrs)}, nil
+}
+
+// Digest is the SHA-256 of the signed attributes: what the key signs.
+func (d *Draft) Digest() []byte {
+	digest := sha256.Sum256(d.attrs)
+	return digest[:]
+}
+
+// Assemble returns the SignedData in DER, with the content inside. The value is
+// checked with the certificate: a key that does not belong to it is found here.
+func (d *Draft) Assemble(value []byte) ([]byte, error) {
+	leaf := d.chain[0]
+	algorithm, err := signatureAlgorithm(leaf)
+	if err != nil {
+		return nil, err
+	}
+	var certificates [][]byte
+	for _, c := range d.chain {
+		certificates = append(certificates, c.Raw)
+	}
+	signer := sequence(
+		must(asn1.Marshal(1)),
+		sequence(leaf.RawIssuer, must(asn1.Marshal(leaf.SerialNumber))),
+		digestAlgorithm(),
+		retag(d.attrs, 0xa0),
+		algorithm,
+		octets(value),
+	)
+	inner := sequence(
+		must(asn1.Marshal(1)),
+		setOf([][]byte{digestAlgorithm()}),
+		sequence(must(asn1.Marshal(oidData)), explicit(0, octets(d.content))),
+		retag(setOf(certificates), 0xa0),
+		setOf([][]byte{signer}),
+	)
+	der := sequence(must(asn1.Marshal(oidSignedData)), explicit(0, inner))
+	sd, err := Parse(der)
+	if err == nil {
+		_, err = sd.Verify(0, d.content)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the signature does not fit the certificate of %s: %w", leaf.Subject, err)
+	}
+	return der, nil
+}
+
+// AddToken puts a time stamp token over the first signer's value into a
+// SignedData as its only unsigned attribute (CAdES B-T); all else stays byte
+// for byte.
+func AddToken(p7m, token []byte) ([]byte, error) {
+	var outer struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue `asn1:"explicit,tag:0"`
+	}
+	if err := exact(p7m, &outer); err != nil {
+		return nil, fmt.Errorf("reading the signature to be stamped: %w", err)
+	}
+	fields, err := children(outer.Content.Bytes)
+	if err != nil || len(fields) == 0 {
+		return nil, fmt.Errorf("%w: reading the signature to be stamped", ErrMalformed)
+	}
+	signers, err := children(fields[len(fields)-1])
+	if err != nil || len(signers) != 1 {
+		return nil, fmt.Errorf("%w: only a signature with one signer is stamped", ErrMalformed)
+	}
+	parts, err := children(signers[0])
+	if err != nil || len(parts) != 6 || parts[5][0] != octetString {
+		return nil, fmt.Errorf("%w: the signature has unsigned attributes already", ErrMalformed)
+	}
+	stamp := retag(setOf([][]byte{attribute(oidSignatureTimeStamp, token)}), 0xa1)
+	fields[len(fields)-1] = setOf([][]byte{sequence(append(parts, stamp)...)})
+	return sequence(must(asn1.Marshal(oidSignedData)), explicit(0, sequence(fields...))), nil
+}
+
+// signatureAlgorithm is the AlgorithmIdentifier that goes with the
+// certificate's key and SHA-256.
+func signatureAlgorithm(c *x509.Certificate) ([]byte, error) {
+	switch c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return sequence(must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})), asn1.NullBytes), nil
+	case *ecdsa.PublicKey:
+		return sequence(must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}))), nil
+	}
+	return nil, fmt.Errorf("%w: signing with a key %s", ErrUnsupported, c.PublicKeyAlgorithm)
+}
+
+func digestAlgorithm() []byte { return sequence(must(asn1.Marshal(oidSHA256))) }
+
+// signingCertificateV2 is RFC 5035 §4 with issuer and serial number; SHA-256 is
+// the default and left out.
+func signingCertificateV2(c *x509.Certificate, digest []byte) []byte {
+	names := sequence(explicit(4, c.RawIssuer))
+	id := sequence(octets(digest), sequence(names, must(asn1.Marshal(c.SerialNumber))))
+	return sequence(sequence(id))
+}
+
+func attribute(oid asn1.ObjectIdentifier, value []byte) []byte {
+	return sequence(must(asn1.Marshal(oid)), setOf([][]byte{value}))
+}
+
+// The few constructors of DER that are needed.
+
+func octets(b []byte) []byte { return wrap(octetString, b) }
+
+func sequence(parts ...[]byte) []byte { return wrap(0x30, parts...) }
+
+func explicit(tag byte, b []byte) []byte { return wrap(0xa0|tag, b) }
+
+// setOf sorts its elements, as DER wants it (X.690 §11.6).
+func setOf(parts [][]byte) []byte {
+	parts = slices.Clone(parts)
+	slices.SortFunc(parts, bytes.Compare)
+	return wrap(0x31, parts...)
+}
+
+func wrap(tag byte, parts ...[]byte) []byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	out := make([]byte, 0, n+6)
+	out = append(append(out, tag), lengthOctets(n)...)
+	for _, p := range parts {
+		out = append(out, p...)
+	}
+	return out
+}
+
+// retag returns an element under another tag (IMPLICIT).
+func retag(b []byte, tag byte) []byte {
+	b = bytes.Clone(b)
+	b[0] = tag
+	return b
+}
+
+// children are the elements inside the one element that b is.
+func children(b []byte) ([][]byte, error) {
+	var outer asn1.RawValue
+	if err := exact(b, &outer); err != nil {
+		return nil, err
+	}
+	var all [][]byte
+	for rest := outer.Bytes; len(rest) > 0; {
+		var v asn1.RawValue
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &v); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		all = append(all, v.FullBytes)
+	}
+	return all, nil
+}
+
+// exact decodes DER that holds one value and nothing behind it.
+func exact(der []byte, v any) error {
+	rest, err := asn1.Unmarshal(der, v)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	case len(rest) > 0:
+		return fmt.Errorf("%w: %d bytes follow it", ErrMalformed, len(rest))
+	}
+	return nil
+}
+
+// must is for values of our own, which can be written.
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic("cms: encoding: " + err.Error())
+	}
+	return b
+}
