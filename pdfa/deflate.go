@@ -1,0 +1,192 @@
+package pdfa
+
+import (
+	"hash/adler32"
+	"io"
+)
+
+// A small deflate encoder (RFC 1950, RFC 1951): matches found by a hash of
+// three bytes, fixed Huffman codes. Its output depends on its input alone,
+// unlike that of compress/flate, which later releases of Go may change. It
+// works in blocks, so that it needs little memory.
+
+const (
+	blockSize = 128 << 10
+	window    = 32 << 10
+	minMatch  = 3
+	maxMatch  = 258
+	tries     = 16 // candidates looked at for each match
+)
+
+type deflater struct {
+	to    io.Writer
+	block []byte
+	sum   uint32
+	bits  uint64
+	count uint
+	out   []byte
+	begun bool
+	err   error
+}
+
+func newDeflater(to io.Writer) *deflater { return &deflater{to: to, sum: 1} }
+
+func (z *deflater) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 {
+		take := min(len(b), blockSize-len(z.block))
+		z.block = append(z.block, b[:take]...)
+		b = b[take:]
+		if len(z.block) == blockSize && len(b) > 0 {
+			z.flush(false)
+		}
+	}
+	return n, z.err
+}
+
+func (z *deflater) Close() error {
+	z.flush(true)
+	if z.count > 0 {
+		z.put(0, 8-z.count%8)
+	}
+	z.out = append(z.out, byte(z.sum>>24), byte(z.sum>>16), byte(z.sum>>8), byte(z.sum))
+	z.send()
+	return z.err
+}
+
+func (z *deflater) send() {
+	if z.err == nil {
+		_, z.err = z.to.Write(z.out)
+	}
+	z.out = z.out[:0]
+}
+
+// put appends the lowest bits of v, the lowest first.
+func (z *deflater) put(v uint64, bits uint) {
+	z.bits |= v << z.count
+	for z.count += bits; z.count >= 8; z.count -= 8 {
+		z.out = append(z.out, byte(z.bits))
+		z.bits >>= 8
+	}
+}
+
+// code appends a Huffman code, which goes highest bit first.
+func (z *deflater) code(v uint64, bits uint) {
+	var reversed uint64
+	for range bits {
+		reversed, v = reversed<<1|v&1, v>>1
+	}
+	z.put(reversed, bits)
+}
+
+// symbol writes a literal or length code of the fixed tree (RFC 1951 §3.2.6).
+func (z *deflater) symbol(s int) {
+	switch {
+	case s < 144:
+		z.code(uint64(0x30+s), 8)
+	case s < 256:
+		z.code(uint64(0x190+s-144), 9)
+	case s < 280:
+		z.code(uint64(s-256), 7)
+	default:
+		z.code(uint64(0xc0+s-280), 8)
+	}
+}
+
+// flush writes what has been collected as one block.
+func (z *deflater) flush(last bool) {
+	if !z.begun {
+		z.out, z.begun = append(z.out, 0x78, 0x9c), true
+	}
+	b := z.block
+	z.sum = update(z.sum, b)
+	final := uint64(0)
+	if last {
+		final = 1
+	}
+	z.put(final|1<<1, 3)
+	var head [1 << 15]int32 // position + 1 of the newest with that hash
+	previous := make([]int32, len(b))
+	hashOf := func(i int) uint32 {
+		return (uint32(b[i])<<16 | uint32(b[i+1])<<8 | uint32(b[i+2])) * 2654435761 >> 17
+	}
+	insert := func(i int) {
+		if i+minMatch <= len(b) {
+			h := hashOf(i)
+			previous[i], head[h] = head[h], int32(i+1)
+		}
+	}
+	for i := 0; i < len(b); {
+		length, distance := 0, 0
+		if i+minMatch <= len(b) {
+			candidate := int(head[hashOf(i)]) - 1
+			for n := 0; n < tries && candidate >= 0 && i-candidate <= window; n++ {
+				l := common(b[candidate:], b[i:])
+				if l > length {
+					length, distance = l, i-candidate
+				}
+				candidate = int(previous[candidate]) - 1
+			}
+		}
+		if length < minMatch {
+			z.symbol(int(b[i]))
+			insert(i)
+			i++
+			continue
+		}
+		z.match(length, distance)
+		for range length {
+			insert(i)
+			i++
+		}
+	}
+	z.symbol(256)
+	z.block = z.block[:0]
+	z.send()
+}
+
+func update(sum uint32, b []byte) uint32 {
+	h := adler32.New()
+	// adler32 offers no way to go on from a sum but its own state.
+	s1, s2 := sum&0xffff, sum>>16
+	if len(b) == 0 {
+		return sum
+	}
+	h.Write(b)
+	part := h.Sum32()
+	p1, p2 := part&0xffff, part>>16
+	const mod = 65521
+	n := uint32(len(b) % mod)
+	first := (s1 + p1 + mod - 1) % mod
+	second := (s2 + p2 + n*((s1+mod-1)%mod)%mod) % mod
+	return second<<16 | first
+}
+
+func common(a, b []byte) int {
+	n := min(len(a), len(b), maxMatch)
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+var lengths = [...]int{3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258}
+var lengthBits = [...]uint{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
+var distances = [...]int{1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577}
+
+func (z *deflater) match(length, distance int) {
+	i := len(lengths) - 1
+	for lengths[i] > length {
+		i--
+	}
+	z.symbol(257 + i)
+	z.put(uint64(length-lengths[i]), lengthBits[i])
+	k := len(distances) - 1
+	for distances[k] > distance {
+		k--
+	}
+	z.code(uint64(k), 5)
+	z.put(uint64(distance-distances[k]), uint(max(k/2-1, 0)))
+}

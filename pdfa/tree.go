@@ -1,0 +1,134 @@
+package pdfa
+
+import (
+	"fmt"
+	"strings"
+)
+
+// tree is the logical structure. Elements are written when they are complete;
+// of the open ones only the numbers of their children are kept.
+type tree struct {
+	stack   []*element
+	parents []int // the array of each page's structure parents
+	root    []int
+	leaf    *leaf  // whose marked content is open
+	role    string // its role
+}
+
+type element struct {
+	object int
+	role   string
+	kids   []int
+}
+
+func (t *tree) open(role string) {
+	t.stack = append(t.stack, &element{role: role})
+}
+
+// parent is the number of the innermost open element. Numbers are given late,
+// so that New has no need to know them.
+func (t *tree) parent(d *Document) int {
+	for i, e := range t.stack {
+		if e.object == 0 {
+			e.object = d.reserve()
+			if i > 0 {
+				t.stack[i-1].kids = append(t.stack[i-1].kids, e.object)
+			} else {
+				t.root = append(t.root, e.object)
+			}
+		}
+	}
+	if len(t.stack) == 0 {
+		return objStructure
+	}
+	return t.stack[len(t.stack)-1].object
+}
+
+// close writes the innermost open element.
+func (t *tree) close(d *Document) {
+	object := t.parent(d)
+	e := t.stack[len(t.stack)-1]
+	t.stack = t.stack[:len(t.stack)-1]
+	up := objStructure
+	if len(t.stack) > 0 {
+		up = t.stack[len(t.stack)-1].object
+	}
+	d.object(object, fmt.Sprintf("<</Type/StructElem/S/%s/P %d 0 R/K[%s]>>", e.role, up, refs(e.kids)))
+}
+
+func refs(objects []int) string {
+	var b strings.Builder
+	for _, n := range objects {
+		fmt.Fprintf(&b, "%d 0 R ", n)
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// leaf is an element that holds marked contents, of one page or more.
+type leaf struct {
+	object int
+	kids   []string
+}
+
+// tagged draws something as one element.
+func (d *Document) tagged(role string, height float64, draw func()) {
+	d.space(height + 14)
+	d.content(role, "", draw)
+}
+
+// cell draws the content of a table cell.
+func (d *Document) cell(role, scope string, draw func()) { d.content(role, scope, draw) }
+
+func (d *Document) content(role, scope string, draw func()) {
+	parent := d.tree.parent(d)
+	l := &leaf{object: d.reserve()}
+	if n := len(d.tree.stack); n > 0 {
+		d.tree.stack[n-1].kids = append(d.tree.stack[n-1].kids, l.object)
+	} else {
+		d.tree.root = append(d.tree.root, l.object)
+	}
+	d.tree.role = role
+	d.begin(l)
+	d.tree.leaf = l
+	draw()
+	d.page.content.WriteString("EMC\n")
+	attributes := ""
+	if scope != "" {
+		attributes = "/A<</O/Table/Scope/" + scope + ">>"
+	}
+	d.object(l.object, fmt.Sprintf("<</Type/StructElem/S/%s/P %d 0 R%s/K[%s]>>", role, parent, attributes, strings.Join(l.kids, " ")))
+	d.tree.leaf = nil
+}
+
+// begin opens a marked content on the page for an element.
+func (d *Document) begin(l *leaf) {
+	fmt.Fprintf(&d.page.content, "/%s <</MCID %d>> BDC\n", d.tree.role, d.page.marked)
+	l.kids = append(l.kids, fmt.Sprintf("<</Type/MCR/Pg %d 0 R/MCID %d>>", d.page.object, d.page.marked))
+	d.page.parents = append(d.page.parents, l.object)
+	d.page.marked++
+}
+
+// split goes on with the open element on another page.
+func (d *Document) split() {
+	d.page.content.WriteString("EMC\n")
+	d.newPage()
+	d.begin(d.tree.leaf)
+}
+
+// page writes which elements the marked contents of a page belong to.
+func (t *tree) page(d *Document, p *page) {
+	n := d.reserve()
+	d.object(n, "["+refs(p.parents)+"]")
+	t.parents = append(t.parents, n)
+}
+
+// structure ends the tree: one Document over everything.
+func (d *Document) structure() {
+	var numbers strings.Builder
+	for i, n := range d.tree.parents {
+		fmt.Fprintf(&numbers, "%d %d 0 R ", i, n)
+	}
+	d.object(objParents, "<</Nums["+numbers.String()+"]>>")
+	d.object(objStructure, fmt.Sprintf("<</Type/StructTreeRoot/ParentTree %d 0 R/ParentTreeNextKey %d/K[%s]>>",
+		objParents, len(d.tree.parents), refs(d.tree.root)))
+}
