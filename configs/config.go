@@ -144,7 +144,20 @@ type PEC struct {
 type Closing struct {
 	// AutoAt is the local time, HH:MM, on the following day; empty: never by
 	// itself.
-	AutoAt    string    `yaml:"auto_at"`
+	AutoAt string `yaml:"auto_at"`
+	// EmptyDays says for which days without any registration an empty register
+	// is written: working, all or none.
+	EmptyDays string `yaml:"empty_days"`
+	// SameDay says what happens to what comes after today was closed by hand:
+	// supplement, or refuse until midnight.
+	SameDay string `yaml:"same_day"`
+	// Reserved says how reserved entries stand in the daily register: masked or
+	// full.
+	Reserved string `yaml:"reserved"`
+	// Patron is the local holiday, MM-DD; Holidays are more days, YYYY-MM-DD, on
+	// which the office is shut.
+	Patron    string    `yaml:"patron"`
+	Holidays  []string  `yaml:"holidays"`
 	Sign      Sign      `yaml:"sign"`
 	Timestamp Timestamp `yaml:"timestamp"`
 	Deliver   Deliver   `yaml:"deliver"`
@@ -157,6 +170,8 @@ type Sign struct {
 	PasswordFile SecretFile `yaml:"password_file"` // of pkcs12_file
 	PKCS11       PKCS11     `yaml:"pkcs11"`
 	CSC          CSC        `yaml:"csc"`
+	// XAdES: the XML gets a signature of its own, beside the CAdES ones.
+	XAdES bool `yaml:"xades"`
 }
 
 // PKCS11 is a key in a smart card or HSM.
@@ -165,10 +180,12 @@ type PKCS11 struct {
 	Token   string     `yaml:"token"`              // label of the token
 	Key     string     `yaml:"key"`                // label of the key
 	PINFile SecretFile `yaml:"pin_file"`
+	// CertificateFile holds the certificate in PEM; empty: the token has it.
+	CertificateFile string `yaml:"certificate_file" path:"file"`
 }
 
 // CSC is a key held by a remote signing service (Cloud Signature Consortium
-// API, version 1 or 2).
+// API, version 2).
 type CSC struct {
 	URL              string     `yaml:"url"`
 	ClientID         string     `yaml:"client_id"`
@@ -180,10 +197,39 @@ type CSC struct {
 
 // Timestamp is a time stamping service (RFC 3161); an empty URL: none.
 type Timestamp struct {
+	Name         string     `yaml:"name"`
 	URL          string     `yaml:"url"`
 	Username     string     `yaml:"username"`
 	PasswordFile SecretFile `yaml:"password_file"`
 	CAFile       string     `yaml:"ca_file" path:"file"`
+	Policy       string     `yaml:"policy"`
+	Lot          int        `yaml:"lot"`
+	LotFrom      string     `yaml:"lot_from"`
+	// Others are asked in their order when the first gives no stamp.
+	Others []Authority `yaml:"others"`
+}
+
+// Authorities are all that are named, in their order.
+func (t Timestamp) Authorities() []Authority {
+	if t.URL == "" {
+		return nil
+	}
+	return append([]Authority{{t.Name, t.URL, t.Username, t.PasswordFile, t.CAFile, t.Policy, t.Lot, t.LotFrom}}, t.Others...)
+}
+
+// Authority is one time stamping authority.
+type Authority struct {
+	Name         string     `yaml:"name"` // in the metrics; empty: the host of its URL
+	URL          string     `yaml:"url"`
+	Username     string     `yaml:"username"`
+	PasswordFile SecretFile `yaml:"password_file"`
+	// CAFile holds whom its certificate has to lead to; empty: its signature is
+	// verified, and nobody says who it is.
+	CAFile string `yaml:"ca_file" path:"file"`
+	Policy string `yaml:"policy"` // an object identifier; empty: its own
+	// Lot is how many stamps were bought on LotFrom (YYYY-MM-DD); 0: not counted.
+	Lot     int    `yaml:"lot"`
+	LotFrom string `yaml:"lot_from"`
 }
 
 // Deliver says where closings go. An organization or a register that names a
@@ -199,6 +245,28 @@ type Deliver struct {
 	KeyFile        SecretFile `yaml:"key_file"`                     // sftp: private key
 	KnownHostsFile string     `yaml:"known_hosts_file" path:"file"` // sftp: the server's keys
 	CAFile         string     `yaml:"ca_file" path:"file"`          // http
+	// ClientCertFile and ClientKeyFile are for a server that asks for a
+	// certificate.
+	ClientCertFile string     `yaml:"client_cert_file" path:"file"`
+	ClientKeyFile  SecretFile `yaml:"client_key_file"`
+	// Receipts is the directory where receipts are laid; empty: ricevute below
+	// the path.
+	Receipts string `yaml:"receipts"`
+	// Profile of the package: pdv, sincro or parer.
+	Profile string `yaml:"profile"`
+	// OverdueAfter is how long a receipt may take.
+	OverdueAfter time.Duration `yaml:"overdue_after"`
+	ParER        ParER         `yaml:"parer"`
+}
+
+// ParER is what its packages name, as agreed with the conservator.
+type ParER struct {
+	Environment string `yaml:"environment"`
+	Entity      string `yaml:"entity"`
+	Structure   string `yaml:"structure"`
+	User        string `yaml:"user"`
+	Version     string `yaml:"version"`
+	Type        string `yaml:"type"`
 }
 
 // Organization is an ente (AOO), whose mail it is.
@@ -294,8 +362,10 @@ func Default() Config {
 			IdleRenew:  9 * time.Minute,
 		},
 		Closing: Closing{
-			AutoAt:  "15:00",
-			Deliver: Deliver{Kind: "directory"},
+			AutoAt: "15:00", EmptyDays: "working", SameDay: "supplement", Reserved: "masked",
+			Sign: Sign{XAdES: true},
+			Deliver: Deliver{Kind: "directory", Profile: "pdv", OverdueAfter: 48 * time.Hour,
+				ParER: ParER{Version: "1.5", Type: "REGISTRO GIORNALIERO"}},
 		},
 		Segnatura: "{ipa_code}|{aoo_code}|{register}|{number}|{date}",
 	}

@@ -131,12 +131,12 @@ func inherit(c Closing, raw map[string]any) Closing {
 	sign, _ := own["sign"].(map[string]any)
 	for _, method := range []string{"pkcs12_file", "pkcs11", "csc"} {
 		if sign[method] != nil {
-			c.Sign = Sign{}
+			c.Sign = Sign{XAdES: c.Sign.XAdES}
 		}
 	}
 	deliver, _ := own["deliver"].(map[string]any)
 	if deliver["kind"] != nil {
-		c.Deliver = Deliver{}
+		c.Deliver = Deliver{Profile: c.Deliver.Profile, OverdueAfter: c.Deliver.OverdueAfter, ParER: c.Deliver.ParER}
 	}
 	return c
 }
@@ -178,6 +178,10 @@ func resolve(v reflect.Value, dir string) {
 		switch {
 		case field.Kind() == reflect.Struct:
 			resolve(field, dir)
+		case f.Type == reflect.TypeFor[[]Authority]():
+			for i := range field.Len() {
+				resolve(field.Index(i), dir)
+			}
 		case path && field.Kind() == reflect.String:
 			field.SetString(absolute(field.String(), dir))
 		case path && field.Kind() == reflect.Slice:

@@ -131,7 +131,7 @@ func TestPathsAreRelativeToTheirFile(t *testing.T) {
 		string(c.HTTP.TLS.KeyFile):               "${CREDENTIALS_DIRECTORY}/k",
 		string(r.Mailboxes[0].IMAP.PasswordFile): filepath.Join(dir, "d/secrets/pec"),
 	} {
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -158,7 +158,7 @@ closing:
   auto_at: "16:00"
   sign: {pkcs12_file: /k.p12, password_file: /k.pw}
   timestamp: {url: "https://tsa.example.it"}
-  deliver: {kind: sftp, url: "sftp://s.example.it", known_hosts_file: /kh, username: u}
+  deliver: {kind: sftp, url: "sftp://s.example.it", known_hosts_file: /kh, key_file: /key, username: u}
 organizations:
   - id: o
     name: O
@@ -173,13 +173,13 @@ organizations:
 	_, b := c.Find("o", "b")
 	want := c.Closing
 	want.AutoAt, want.Deliver.Username = "", "v"
-	if got := c.Organizations[0].Closing; got != want {
+	if got := c.Organizations[0].Closing; !reflect.DeepEqual(got, want) {
 		t.Errorf("organization: %+v", got)
 	}
-	if want := (Sign{CSC: CSC{URL: "https://csc.example.it", Credential: "c"}}); a.Closing.Sign != want || a.Closing.AutoAt != "" || a.Closing.Timestamp != c.Closing.Timestamp {
+	if want := (Sign{CSC: CSC{URL: "https://csc.example.it", Credential: "c"}, XAdES: true}); a.Closing.Sign != want || a.Closing.AutoAt != "" || !reflect.DeepEqual(a.Closing.Timestamp, c.Closing.Timestamp) {
 		t.Errorf("register a: %+v", a.Closing)
 	}
-	if b.Closing.Deliver != (Deliver{Kind: "directory"}) || b.Closing.Sign != c.Closing.Sign {
+	if d := b.Closing.Deliver; d.Kind != "directory" || d.URL != "" || d.Profile != "pdv" || b.Closing.Sign != c.Closing.Sign {
 		t.Errorf("register b: %+v", b.Closing)
 	}
 	if got := strings.Join(a.PEC.Trust, " "); got != "/c" {

@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"net/mail"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (v *validator) inForce(path string, pec, pecAbove PEC, closing, closingAbov
 	if strings.Join(pec.Trust, "\n") != strings.Join(pecAbove.Trust, "\n") {
 		v.trust(path+".pec", pec)
 	}
-	if closing != closingAbove {
+	if !reflect.DeepEqual(closing, closingAbove) {
 		v.closing(path+".closing", closing)
 	}
 	if segnatura != segnaturaAbove {

@@ -84,7 +84,7 @@ func TestBadInputIsExplained(t *testing.T) {
 		"idle_renew":    {"ingest: {idle_renew: 28m}", "c.yaml:1: ingest.idle_renew: must lie between 10s and 9m"},
 		"auto_at":       {"closing: {auto_at: 3pm}", `c.yaml:1: closing.auto_at: "3pm" is not a time of day; write it like "15:00", or "" to switch it off`},
 		"two keys":      {"closing: {sign: {pkcs12_file: k, csc: {url: \"https://csc.example.it\", credential: c}}}", "c.yaml:1: closing.sign: names more than one signing key; keep one of pkcs12_file, pkcs11 and csc"},
-		"sftp":          {"closing:\n  deliver: {kind: sftp, url: \"sftp://s.example.it\"}", "c.yaml:2: closing.deliver.known_hosts_file: missing"},
+		"sftp":          {"closing:\n  deliver: {kind: sftp, url: \"sftp://s.example.it\"}", "c.yaml:2: closing.deliver.username: missing\nc.yaml:2: closing.deliver.known_hosts_file: missing\nc.yaml:2: closing.deliver.key_file: missing; give key_file or password_file"},
 		"placeholder":   {"segnatura: \"{numero} {number} {date}\"", "c.yaml:1: segnatura: {numero} is not a placeholder; choose from {ipa_code}, {aoo_code}, {register}, {number}, {year}, {date}"},
 		"no number":     {"segnatura: \"{date}\"", "c.yaml:1: segnatura: {number} is missing; the mark must tell number and date"},
 		"include":       {"include: [other.yaml]", "c.yaml:1: include: DIR/other.yaml does not exist; make it, or remove it from the list"},

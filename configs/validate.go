@@ -116,18 +116,77 @@ func (v *validator) closing(path string, c Closing) {
 	if _, err := time.Parse("15:04", c.AutoAt); c.AutoAt != "" && (err != nil || len(c.AutoAt) != 5) {
 		v.bad(path+".auto_at", fmt.Sprintf("%q is not a time of day", c.AutoAt), `write it like "15:00", or "" to switch it off`)
 	}
-	v.sign(path+".sign", c.Sign)
-	if t := c.Timestamp; t.URL != "" {
-		v.url(path+".timestamp.url", t.URL, "https", "http")
+	v.oneOf(path+".empty_days", c.EmptyDays, "working", "all", "none")
+	v.oneOf(path+".same_day", c.SameDay, "supplement", "refuse")
+	v.oneOf(path+".reserved", c.Reserved, "masked", "full")
+	if _, err := time.Parse(time.DateOnly, "2024-"+c.Patron); c.Patron != "" && err != nil {
+		v.bad(path+".patron", fmt.Sprintf("%q is not a day of the year", c.Patron), "write month and day, like 06-29")
 	}
-	d := c.Deliver
-	v.oneOf(path+".deliver.kind", d.Kind, "directory", "sftp", "http")
+	for i, day := range c.Holidays {
+		v.day(fmt.Sprintf("%s.holidays[%d]", path, i), day)
+	}
+	v.sign(path+".sign", c.Sign)
+	for i, a := range c.Timestamp.Authorities() {
+		at := path + ".timestamp"
+		if i > 0 {
+			at = fmt.Sprintf("%s.timestamp.others[%d]", path, i-1)
+		}
+		v.authority(at, a)
+	}
+	if c.Timestamp.URL == "" && len(c.Timestamp.Others) > 0 {
+		v.bad(path+".timestamp.url", "missing", "others are asked only after a first one")
+	}
+	v.deliver(path+".deliver", c.Deliver)
+}
+
+func (v *validator) authority(path string, a Authority) {
+	v.url(path+".url", a.URL, "https", "http")
+	if a.Lot < 0 {
+		v.bad(path+".lot", "is below 0", "")
+	}
+	if a.Lot > 0 {
+		v.required(path+".lot_from", a.LotFrom)
+	}
+	v.day(path+".lot_from", a.LotFrom)
+	for part := range strings.SplitSeq(a.Policy, ".") {
+		if _, err := strconv.ParseUint(part, 10, 32); a.Policy != "" && err != nil {
+			v.bad(path+".policy", fmt.Sprintf("%q is no object identifier", a.Policy), "write it like 1.3.6.1.4.1.601.10.3.1")
+			break
+		}
+	}
+}
+
+func (v *validator) deliver(path string, d Deliver) {
+	v.oneOf(path+".kind", d.Kind, "directory", "sftp", "http")
+	v.oneOf(path+".profile", d.Profile, "pdv", "sincro", "parer")
 	switch d.Kind {
 	case "sftp":
-		v.url(path+".deliver.url", d.URL, "sftp")
-		v.required(path+".deliver.known_hosts_file", d.KnownHostsFile)
+		v.url(path+".url", d.URL, "sftp")
+		v.required(path+".username", d.Username)
+		v.required(path+".known_hosts_file", d.KnownHostsFile)
+		if d.PasswordFile == "" && d.KeyFile == "" {
+			v.bad(path+".key_file", "missing", "give key_file or password_file")
+		}
 	case "http":
-		v.url(path+".deliver.url", d.URL, "https", "http")
+		v.url(path+".url", d.URL, "https", "http")
+		if (d.ClientCertFile == "") != (d.ClientKeyFile == "") {
+			v.bad(path+".client_cert_file", "needs both client_cert_file and client_key_file, or neither", "")
+		}
+	}
+	if d.OverdueAfter < 0 {
+		v.bad(path+".overdue_after", "is below 0", "")
+	}
+	if p := d.ParER; d.Profile == "parer" {
+		for _, f := range []struct{ key, value string }{{"environment", p.Environment}, {"entity", p.Entity}, {"structure", p.Structure}, {"version", p.Version}, {"type", p.Type}} {
+			v.required(path+".parer."+f.key, f.value)
+		}
+	}
+}
+
+// day checks a date, where one is given.
+func (v *validator) day(path, value string) {
+	if _, err := time.Parse(time.DateOnly, value); value != "" && err != nil {
+		v.bad(path, fmt.Sprintf("%q is not a day", value), "write it like 2026-01-31")
 	}
 }
 

@@ -193,10 +193,7 @@ func (b *book) identify(ctx context.Context, last *Closing, t tally, sequence in
 		ID: closingID(t.day, sequence), Organization: b.agency.conf.ID, Register: b.conf.ID,
 		Day: t.day, Sequence: sequence, Progressive: int(head.Counters[closingCounter(year)]) + 1,
 		Format: ClosingFormat, Through: t.through, Resume: t.through, Chain: t.chain,
-		Holder: Holder{
-			Name: b.agency.conf.Name, IPACode: b.conf.IPACode, AOOCode: b.conf.AOOCode,
-			TaxCode: b.conf.TaxCode, RegisterName: b.conf.Name, Timezone: b.loc.String(),
-		},
+		Holder:   b.holder(),
 		Reserved: b.conf.Closing.Reserved,
 		Deadline: b.calendar().next(day).Format(time.DateOnly),
 		State:    ClosingClosed, Reached: ClosingClosed,

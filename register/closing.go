@@ -42,6 +42,8 @@ type Closing struct {
 	Format int `json:"format"`
 	// Software is name and version of the program that wrote them.
 	Software string `json:"software"`
+	// Test: it is no real register, and its files say so.
+	Test bool `json:"test,omitempty"`
 
 	After   uint64       `json:"after"`
 	Through uint64       `json:"through"`

@@ -258,3 +258,28 @@ func (c Closing) Overdue(now time.Time, after time.Duration) bool {
 	return c.Reached == ClosingDelivered && after > 0 && c.Parcel != nil && c.Parcel.SentAt != nil &&
 		now.Sub(*c.Parcel.SentAt) > after
 }
+
+// ClosingToday is a closing with the names, codes and manager of today's
+// configuration: for the metadata of a package, which may have to be
+// corrected; its signed files stay as they are.
+func (o *Office) ClosingToday(c Closing) (Closing, error) {
+	b, err := o.book(c.Organization, c.Register)
+	if err != nil {
+		return Closing{}, err
+	}
+	timezone := c.Holder.Timezone
+	c.Holder = b.holder()
+	c.Holder.Timezone = timezone
+	if f, acting, err := b.agency.conf.inOffice(time.Now().In(b.loc).Format(time.DateOnly)); err == nil {
+		c.Manager, c.Acting = f, acting
+	}
+	return c, nil
+}
+
+// holder is the producer of the register as the configuration names it.
+func (b *book) holder() Holder {
+	return Holder{
+		Name: b.agency.conf.Name, IPACode: b.conf.IPACode, AOOCode: b.conf.AOOCode,
+		TaxCode: b.conf.TaxCode, RegisterName: b.conf.Name, Timezone: b.loc.String(),
+	}
+}

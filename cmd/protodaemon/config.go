@@ -59,11 +59,18 @@ func setupOf(cfg *configs.Config, legalDay *time.Location) register.Setup {
 }
 
 func organizationOf(o configs.Organization) register.Organization {
-	org := register.Organization{ID: o.ID, Name: o.Name, IPACode: o.IPACode, AOOCode: o.AOOCode, TaxCode: o.TaxCode}
+	org := register.Organization{
+		ID: o.ID, Name: o.Name, IPACode: o.IPACode, AOOCode: o.AOOCode, TaxCode: o.TaxCode,
+		Manager: register.Officer(o.Manager), Deputy: register.Officer(o.Deputy),
+	}
 	for _, r := range o.Registers {
 		book := register.Book{
 			ID: r.ID, Name: r.Name, IPACode: r.IPACode, AOOCode: r.AOOCode, TaxCode: r.TaxCode,
 			Segnatura: r.Segnatura,
+			Closing: register.ClosingRules{
+				EmptyDays: r.Closing.EmptyDays, SameDay: r.Closing.SameDay, Reserved: r.Closing.Reserved,
+				Patron: r.Closing.Patron, Holidays: r.Closing.Holidays,
+			},
 		}
 		for _, m := range r.Mailboxes {
 			book.Mailboxes = append(book.Mailboxes, register.Mailbox{

@@ -37,6 +37,9 @@ var operations = map[string]operation{
 	"token create": {run: decoded(createToken)},
 	"token list":   {run: decoded(listTokens)},
 	"token revoke": {run: decoded(revokeToken)},
+	"close":        {run: decoded(closeDays)},
+	"prove":        {run: decoded(prove)},
+	"export":       {run: decoded(exportYear)},
 	"verify":       {run: decoded(verify)},
 	"recover":      {run: decoded(recoverNumbers)},
 }

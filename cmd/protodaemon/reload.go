@@ -10,6 +10,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/protodaemon/protodaemon/archive"
 	"github.com/protodaemon/protodaemon/configs"
 	"github.com/protodaemon/protodaemon/ingest"
 )
@@ -21,6 +22,7 @@ type reloader struct {
 	mail   *ingest.Ingest
 	load   func() (*configs.Config, error)
 	log    *slog.Logger
+	test   bool // the registers are no real ones
 }
 
 func (r *reloader) run(ctx context.Context) error {
@@ -56,11 +58,17 @@ func (r *reloader) reload(ctx context.Context) error {
 	}
 	setup := setupOf(cfg, r.system.location)
 	setup.Log, setup.Metrics = r.system.log, r.system.metrics
+	if err := archive.Check(archiveRegisters(cfg, r.test)); err != nil {
+		return err
+	}
 	if err := r.system.office.Reload(ctx, setup); err != nil {
 		return err
 	}
 	for _, key := range needRestart(r.system.config.Load(), cfg) {
 		r.log.Warn("a changed part of the configuration needs a restart", "key", key)
+	}
+	if err := r.system.archive.Reload(archiveRegisters(cfg, r.test)); err != nil {
+		return err
 	}
 	r.system.config.Store(cfg)
 	r.mail.Reload(boxes)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/protodaemon/protodaemon/archive"
 	"github.com/protodaemon/protodaemon/configs"
 	"github.com/protodaemon/protodaemon/register"
 	"github.com/protodaemon/protodaemon/store"
@@ -22,6 +23,7 @@ type system struct {
 	location *time.Location
 	store    store.Store
 	office   *register.Office
+	archive  *archive.Archive
 	log      *slog.Logger
 	metrics  prometheus.Registerer // nil: none
 }
@@ -44,6 +46,9 @@ func openSystem(ctx context.Context, cfg *configs.Config, log *slog.Logger, metr
 	}
 	s := &system{location: location, store: st, office: office, log: log, metrics: metrics}
 	s.config.Store(cfg)
+	if s.archive, err = archive.New(archiveOptions(cfg, s)); err != nil {
+		return nil, errors.Join(usageError{err}, office.Close(), st.Close())
+	}
 	return s, nil
 }
 
@@ -76,5 +81,6 @@ func (s *system) answers(ctx context.Context) error {
 
 // close ends the register first: it still writes what it has promised.
 func (s *system) close() error {
+	s.archive.Unregister()
 	return errors.Join(s.office.Close(), s.store.Close())
 }

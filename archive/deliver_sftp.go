@@ -1,0 +1,237 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+func newDigest() hash.Hash { return sha256.New() }
+
+const sshWait = 30 * time.Second // for connection and handshake
+
+// sftpServer delivers over SSH. The server's key must be in known_hosts.
+type sftpServer struct {
+	conf Delivery
+	addr string
+}
+
+func newSFTP(d Delivery) (carrier, error) {
+	u, err := url.Parse(d.URL)
+	switch {
+	case err != nil || u.Scheme != "sftp" || u.Hostname() == "":
+		return nil, fmt.Errorf("deliver.url %q is not sftp://host[:port]", d.URL)
+	case d.Username == "":
+		return nil, errors.New("deliver.username is missing")
+	case d.Password == nil && d.KeyFile == "":
+		return nil, errors.New("sftp needs deliver.password_file or deliver.key_file")
+	case d.KnownHostsFile == "":
+		return nil, errors.New("sftp needs deliver.known_hosts_file: without the server's key anybody could take the packages; ssh-keyscan shows it")
+	}
+	port := u.Port()
+	if port == "" {
+		port = "22"
+	}
+	return sftpServer{d, net.JoinHostPort(u.Hostname(), port)}, nil
+}
+
+// with runs f on a connection, which is cut when ctx ends.
+func (s sftpServer) with(ctx context.Context, f func(*sftp.Client) error) (err error) {
+	config, err := s.config()
+	if err != nil {
+		return err
+	}
+	conn, err := (&net.Dialer{Timeout: sshWait}).DialContext(ctx, "tcp", s.addr)
+	if err != nil {
+		return failure(codeUnreachable, "the sftp server %s does not answer: %w", s.addr, err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if err := conn.SetDeadline(time.Now().Add(sshWait)); err != nil {
+		return err
+	}
+	secured, channels, requests, err := ssh.NewClientConn(conn, s.addr, config)
+	if err != nil {
+		return errors.Join(s.handshakeError(err), ignoreClosed(conn.Close()))
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	client := ssh.NewClient(secured, channels, requests)
+	defer client.Close()
+	files, err := sftp.NewClient(client)
+	if err != nil {
+		return failure(codeRefused, "the server %s offers no sftp: %w", s.addr, err)
+	}
+	defer files.Close()
+	return f(files)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s sftpServer) config() (*ssh.ClientConfig, error) {
+	known, err := knownhosts.New(s.conf.KnownHostsFile)
+	if err != nil {
+		return nil, failure(codeHostUnknown, "reading %s: %w", s.conf.KnownHostsFile, err)
+	}
+	config := &ssh.ClientConfig{User: s.conf.Username, HostKeyCallback: known, Timeout: sshWait}
+	if s.conf.KeyFile != "" {
+		b, err := os.ReadFile(s.conf.KeyFile)
+		if err != nil {
+			return nil, failure(codeLogin, "reading the private key: %w", err)
+		}
+		key, err := ssh.ParsePrivateKey(b)
+		if err != nil {
+			return nil, failure(codeLogin, "the private key in %s: %w", s.conf.KeyFile, err)
+		}
+		config.Auth = append(config.Auth, ssh.PublicKeys(key))
+	}
+	if s.conf.Password != nil {
+		password, err := s.conf.Password()
+		if err != nil {
+			return nil, failure(codeLogin, "reading the password: %w", err)
+		}
+		config.Auth = append(config.Auth, ssh.Password(password))
+	}
+	return config, nil
+}
+
+// handshakeError tells a server that is another from one that does not let us
+// in.
+func (s sftpServer) handshakeError(err error) error {
+	var key *knownhosts.KeyError
+	switch {
+	case errors.As(err, &key) && len(key.Want) == 0:
+		return failure(codeHostUnknown, "the key of %s is not in %s; compare it with what the conservator says, and add it: %w", s.addr, s.conf.KnownHostsFile, err)
+	case errors.As(err, &key):
+		return failure(codeHostChanged, "the key of %s is not the one in %s (%s): it may be another server; ask the conservator before anything else",
+			s.addr, s.conf.KnownHostsFile, ssh.FingerprintSHA256(key.Want[0].Key))
+	case bytes.Contains([]byte(err.Error()), []byte("unable to authenticate")):
+		return failure(codeLogin, "%s does not let %s in: %w", s.addr, s.conf.Username, err)
+	}
+	return failure(codeUnreachable, "talking to the sftp server %s: %w", s.addr, err)
+}
+
+func (s sftpServer) send(ctx context.Context, p parcel) (string, []byte, error) {
+	target := path.Join(s.conf.Path, p.file.Name)
+	err := s.with(ctx, func(c *sftp.Client) error {
+		switch same, err := s.there(c, target, p); {
+		case err != nil:
+			return err
+		case same:
+			return nil
+		}
+		return s.upload(ctx, c, target, p)
+	})
+	if err != nil {
+		return "", nil, s.transferError(err)
+	}
+	return "sftp://" + s.addr + "/" + target, nil, nil
+}
+
+func (s sftpServer) there(c *sftp.Client, target string, p parcel) (same bool, err error) {
+	in, err := c.Open(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer in.Close()
+	digest, err := digestOf(io.LimitReader(in, p.file.Size+1))
+	if err == nil && digest != p.file.SHA256 {
+		err = failure(codeDifferent, "%s is on the server and is another file; ask the conservator", target)
+	}
+	return err == nil, err
+}
+
+// upload writes under another name, compares the size and renames.
+func (s sftpServer) upload(ctx context.Context, c *sftp.Client, target string, p parcel) error {
+	part := path.Join(path.Dir(target), "."+p.file.Name+".part")
+	out, err := c.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(copyFile(ctx, out, p.file, p.open), out.Close()); err != nil {
+		return err
+	}
+	info, err := c.Stat(part)
+	if err == nil && info.Size() != p.file.Size {
+		err = failure(codeRefused, "the server has %d bytes of %d", info.Size(), p.file.Size)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.PosixRename(part, target); err != nil {
+		return c.Rename(part, target)
+	}
+	return nil
+}
+
+func (s sftpServer) transferError(err error) error {
+	var d *deliveryError
+	var status *sftp.StatusError
+	switch {
+	case errors.As(err, &d):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return failure(codeDestinationMissing, "there is no directory %q on %s: %w", s.conf.Path, s.addr, err)
+	case errors.Is(err, fs.ErrPermission), errors.As(err, &status):
+		return failure(codeDestination, "%s does not take the package in %q: %w", s.addr, s.conf.Path, err)
+	}
+	return failure(codeUnreachable, "the connection to %s broke: %w", s.addr, err)
+}
+
+func (s sftpServer) receipts(ctx context.Context, p parcel) (all [][]byte, err error) {
+	where := s.conf.Receipts
+	if where == "" {
+		where = path.Join(s.conf.Path, "ricevute")
+	}
+	err = s.with(ctx, func(c *sftp.Client) error {
+		entries, err := c.ReadDir(where)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
+			if !mayConcern(e.Name(), p) || !e.Mode().IsRegular() {
+				continue
+			}
+			in, err := c.Open(path.Join(where, e.Name()))
+			if err != nil {
+				return err
+			}
+			b, err := readAll(in, maxReceipt)
+			if err = errors.Join(err, in.Close()); err != nil {
+				return err
+			}
+			all = append(all, b)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.transferError(err)
+	}
+	return all, nil
+}

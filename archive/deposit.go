@@ -1,0 +1,106 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/protodaemon/protodaemon/register"
+	"github.com/protodaemon/protodaemon/store"
+)
+
+// packUp writes the deposit package. It is recorded before it is sent, so that
+// what goes out twice is the same.
+func (k *keeper) packUp(ctx context.Context, c register.Closing) (register.Closing, error) {
+	p := register.Parcel{Identity: "PdV-" + c.Name, Version: 1}
+	if c.Parcel != nil {
+		p = *c.Parcel
+	}
+	p.File = p.Identity + ".zip"
+	if p.Version > 1 {
+		p.File = fmt.Sprintf("%s-%d.zip", p.Identity, p.Version)
+	}
+	now, err := k.archive.office.ClosingToday(c)
+	if err != nil {
+		return c, err
+	}
+	now.Parcel = &p
+	f, err := k.keep(ctx, p.File, "application/zip", register.FilePackage, func(w io.Writer) error {
+		return pack(ctx, w, k.conf.Delivery.Profile, k.conf.Delivery.ParER, now, k.open)
+	})
+	if err != nil {
+		return c, fmt.Errorf("making the package %s: %w", p.Identity, err)
+	}
+	return k.record(ctx, c, register.Advance{From: c.Reached, Files: []register.ClosingFile{f}, Parcel: &p})
+}
+
+func (k *keeper) parcel(c register.Closing) (parcel, error) {
+	for _, f := range c.Files {
+		if f.Name == c.Parcel.File {
+			return parcel{closing: c, file: f, files: filesToDeposit(c), open: k.open}, nil
+		}
+	}
+	return parcel{}, fmt.Errorf("closing %s has no file %s", c.ID, c.Parcel.File)
+}
+
+// deliver brings the package to conservation.
+func (k *keeper) deliver(ctx context.Context, c register.Closing) (register.Closing, error) {
+	p, err := k.parcel(c)
+	if err != nil {
+		return c, err
+	}
+	sent, receipt, err := k.carrier.send(ctx, p)
+	if err != nil {
+		return c, fmt.Errorf("delivering %s: %w", p.file.Name, err)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	on := *c.Parcel
+	on.Sent, on.SentAt = sent, &now
+	after, err := k.record(ctx, c, register.Advance{
+		From: c.Reached, To: register.ClosingDelivered, Parcel: &on,
+		Detail: map[string]string{"destination": sent, "package": p.file.Name},
+	})
+	if err != nil || receipt == nil {
+		return after, err
+	}
+	return k.take(ctx, after, receipt)
+}
+
+// receipt looks for what has come back. When there is nothing new the closing
+// stays as it is.
+func (k *keeper) receipt(ctx context.Context, c register.Closing) (register.Closing, error) {
+	p, err := k.parcel(c)
+	if err != nil {
+		return c, err
+	}
+	found, err := k.carrier.receipts(ctx, p)
+	if err != nil {
+		return c, fmt.Errorf("looking for the receipt of %s: %w", p.file.Name, err)
+	}
+	var refused error
+	for _, b := range found {
+		if k.taken(c, b) {
+			continue
+		}
+		after, err := k.take(ctx, c, b)
+		if err == nil {
+			return after, nil
+		}
+		refused = errors.Join(refused, err)
+	}
+	return c, refused
+}
+
+// taken tells whether a receipt was taken before: that of a package that was
+// rejected may still lie there.
+func (k *keeper) taken(c register.Closing, b []byte) bool {
+	digest := store.Sum(b)
+	for _, f := range c.Files {
+		if f.Role == register.FileReceipt && f.SHA256 == digest {
+			return true
+		}
+	}
+	return false
+}

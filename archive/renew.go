@@ -1,0 +1,132 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/protodaemon/protodaemon/register"
+	"github.com/protodaemon/protodaemon/sign"
+)
+
+const (
+	// renewBefore is how long before the certificate of a closing's newest time
+	// stamp expires its evidence is renewed.
+	renewBefore = 90 * 24 * time.Hour
+	// renewEvery is how often that is looked at.
+	renewEvery = 24 * time.Hour
+	// renewAtOnce bounds the closings that one stamp renews.
+	renewAtOnce = 500
+)
+
+// Evidence renewal, after the idea of RFC 4998 and plain enough for sha256sum
+// and openssl: a list of the SHA-256 of all files of many closings, those of
+// earlier renewals included, in the format of sha256sum, and one time stamp
+// over the list. As long as each list is stamped before the stamp inside it
+// expires, the newest one proves them all.
+//
+// renew renews what is about to expire and tells when to look again.
+func (k *keeper) renew(ctx context.Context) (time.Time, error) {
+	again := time.Now().Add(renewEvery)
+	if len(k.conf.Authorities) == 0 {
+		return again, nil
+	}
+	release, err := k.hold(ctx)
+	if err != nil {
+		return again, err
+	}
+	defer release()
+	expiring, err := k.expiring(ctx, time.Now().Add(renewBefore))
+	if err != nil {
+		return again, err
+	}
+	for batch := range slices.Chunk(expiring, renewAtOnce) {
+		if err := k.renewTogether(ctx, batch); err != nil {
+			return time.Now().Add(retryMax), fmt.Errorf("renewing the evidence of %d closings: %w", len(batch), err)
+		}
+	}
+	return again, nil
+}
+
+// expiring lists the closings whose evidence expires before a time, oldest
+// first.
+func (k *keeper) expiring(ctx context.Context, before time.Time) (found []register.Closing, err error) {
+	q := register.ClosingQuery{Limit: 500}
+	for {
+		page, err := k.archive.office.Closings(ctx, register.System(), k.name.organization, k.name.register, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range page.Items {
+			if end := evidenceUntil(c); !end.IsZero() && end.Before(before) {
+				found = append(found, c)
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			slices.Reverse(found)
+			return found, nil
+		}
+	}
+}
+
+// evidenceUntil is when the certificate of a closing's newest time stamp
+// expires; zero when it has none.
+func evidenceUntil(c register.Closing) (end time.Time) {
+	for _, s := range c.Steps {
+		if s.Detail["authority"] == "" {
+			continue
+		}
+		if at, err := time.Parse(time.RFC3339, s.Detail["not_after"]); err == nil {
+			end = at
+		}
+	}
+	return end
+}
+
+// renewTogether stamps one list for the closings and records it with each.
+func (k *keeper) renewTogether(ctx context.Context, closings []register.Closing) error {
+	var list strings.Builder
+	number := 0
+	for _, c := range closings {
+		for _, f := range c.Files {
+			fmt.Fprintf(&list, "%s  %s/%s\n", f.SHA256, c.Name, f.Name)
+			if f.Role == register.FileRenewal {
+				number++
+			}
+		}
+	}
+	first := closings[0]
+	stem := fmt.Sprintf("rinnovo-%s-%s-%03d", first.Register, time.Now().UTC().Format("20060102"), number+1)
+	authorities, err := k.authorities()
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256([]byte(list.String()))
+	token, err := sign.Stamp(ctx, authorities, digest[:])
+	if err != nil {
+		return err
+	}
+	plain, err := k.keepBytes(ctx, stem+".txt", "text/plain", register.FileRenewal, []byte(list.String()))
+	if err != nil {
+		return err
+	}
+	stamped, err := k.keepBytes(ctx, stem+".tst", "application/timestamp-token", register.FileRenewalStamp, token.Token)
+	if err != nil {
+		return err
+	}
+	detail := map[string]string{"renewal": stem}
+	stampDetail(detail, token)
+	for _, c := range closings {
+		_, err := k.record(ctx, c, register.Advance{
+			From: c.Reached, Files: []register.ClosingFile{plain, stamped}, Detail: detail,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	k.archive.metrics.stamped()
+	return nil
+}
