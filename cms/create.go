@@ -15,14 +15,19 @@ import (
 
 // Draft is a CAdES B-B signature that lacks its value.
 type Draft struct {
-	content []byte
-	chain   []*x509.Certificate
-	attrs   []byte // SET OF Attribute, DER
+	contentType asn1.ObjectIdentifier
+	content     []byte
+	chain       []*x509.Certificate
+	attrs       []byte // SET OF Attribute, DER
 }
 
 // NewDraft begins the signature of content by chain[0], made at a time (to the
 // second). The chain goes with it.
 func NewDraft(content []byte, chain []*x509.Certificate, at time.Time) (*Draft, error) {
+	return newDraft(oidData, content, chain, at)
+}
+
+func newDraft(contentType asn1.ObjectIdentifier, content []byte, chain []*x509.Certificate, at time.Time) (*Draft, error) {
 	if len(chain) == 0 {
 		return nil, errors.New("a signature needs its certificate")
 	}
@@ -32,12 +37,12 @@ func NewDraft(content []byte, chain []*x509.Certificate, at time.Time) (*Draft, 
 	digest := sha256.Sum256(content)
 	certificate := sha256.Sum256(chain[0].Raw)
 	attrs := [][]byte{
-		attribute(oidContentType, must(asn1.Marshal(oidData))),
+		attribute(oidContentType, must(asn1.Marshal(contentType))),
 		attribute(oidSigningTime, must(asn1.Marshal(at.UTC().Truncate(time.Second)))),
 		attribute(oidMessageDigest, octets(digest[:])),
 		attribute(oidSigningCertificateV2, signingCertificateV2(chain[0], certificate[:])),
 	}
-	return &Draft{content: content, chain: chain, attrs: setOf(attrs)}, nil
+	return &Draft{contentType, content, chain, setOf(attrs)}, nil
 }
 
 // Digest is the SHA-256 of the signed attributes: what the key signs.
@@ -66,10 +71,14 @@ func (d *Draft) Assemble(value []byte) ([]byte, error) {
 		algorithm,
 		octets(value),
 	)
+	version := 1
+	if !d.contentType.Equal(oidData) { // RFC 5652 §5.1
+		version = 3
+	}
 	inner := sequence(
-		must(asn1.Marshal(1)),
+		must(asn1.Marshal(version)),
 		setOf([][]byte{digestAlgorithm()}),
-		sequence(must(asn1.Marshal(oidData)), explicit(0, octets(d.content))),
+		sequence(must(asn1.Marshal(d.contentType)), explicit(0, octets(d.content))),
 		retag(setOf(certificates), 0xa0),
 		setOf([][]byte{signer}),
 	)

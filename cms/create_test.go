@@ -381,3 +381,57 @@ func TestStampPurpose(t *testing.T) {
 		t.Error("the purpose of a certificate is misjudged")
 	}
 }
+
+// The responder of our own gives stamps that openssl verifies, and refuses what
+// it does not know.
+func TestResponder(t *testing.T) {
+	s := newTSA(t, nil)
+	r := Responder{Key: s.key, Chain: []*x509.Certificate{s.leaf, s.root}, Policy: asn1.ObjectIdentifier{1, 2, 3}}
+	digest := sha256.Sum256([]byte("x"))
+	for name, policy := range map[string]asn1.ObjectIdentifier{"own": nil, "named": r.Policy} {
+		q, err := NewStampRequest(digest[:], policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := r.Respond(q.DER, big.NewInt(7), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := q.Read(reply)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got, err := VerifyStamp(token, digest[:], pool(s.root)); err != nil || got.Serial.Int64() != 7 {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		out, err := openssl(t, "ts", "-verify", "-queryfile", file(t, "q", q.DER), "-in", file(t, "r", reply), "-CAfile", pemFile(t, s.root))
+		if err != nil {
+			t.Errorf("openssl: %s", out)
+		}
+	}
+	other, err := NewStampRequest(digest[:], asn1.ObjectIdentifier{1, 9})
+	if err == nil {
+		_, err = NewStampRequest(digest[:5], nil)
+	}
+	if err == nil {
+		t.Error("a digest of five bytes can be asked for")
+	}
+	for _, request := range [][]byte{nil, []byte("x"), unknownPolicy(t, digest[:])} {
+		reply, err := r.Respond(request, big.NewInt(1), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Read(reply); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("%x was answered: %v", request, err)
+		}
+	}
+}
+
+func unknownPolicy(t *testing.T, digest []byte) []byte {
+	t.Helper()
+	q, err := NewStampRequest(digest, asn1.ObjectIdentifier{1, 9, 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q.DER
+}
