@@ -154,6 +154,8 @@ type hall struct {
 	office  *register.Office
 	archive *archive.Archive
 	arrived int
+	// rejected counts the packages that were refused.
+	rejected int
 }
 
 func newHall(t testing.TB, rules register.ClosingRules) *hall {

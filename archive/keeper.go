@@ -19,7 +19,7 @@ const (
 	retryMax   = time.Hour
 	// Receipts are asked for after pollFirst, more seldom the longer it takes.
 	pollFirst = 30 * time.Second
-	pollMax   = 15 * time.Minute
+	pollMax   = time.Hour
 	// attempt bounds one act outside.
 	attempt = 5 * time.Minute
 	// staleTries is how often a day is written again because the journal went

@@ -43,8 +43,8 @@ func TestYear(t *testing.T) {
 			if random.IntN(10) == 0 { // the manager closes the same day
 				h.closeDays(day.Format(time.DateOnly))
 			}
-			if random.IntN(4) == 0 {
-				h.receipts(folder)
+			if random.IntN(2) == 0 {
+				h.receipts(random, folder)
 			}
 			if day.YearDay()/17 > restarts {
 				restarts++
@@ -60,11 +60,15 @@ func TestYear(t *testing.T) {
 		}
 		h.trouble(nil, folder)
 		until(time.Date(2001, 1, 3, 16, 0, 0, 0, rome))
-		h.receipts(folder)
-		time.Sleep(24 * time.Hour)
+		h.receipts(nil, folder)
+		time.Sleep(2 * time.Hour)
+		h.receipts(nil, folder) // sends the rejected ones again
+		time.Sleep(time.Minute)
+		h.receipts(nil, folder) // of those that had been rejected
+		time.Sleep(2 * time.Hour)
 		stop()
-		if restarts < 20 {
-			t.Errorf("there were only %d restarts", restarts)
+		if restarts < 20 || h.rejected < 5 {
+			t.Errorf("there were only %d restarts and %d rejected packages", restarts, h.rejected)
 		}
 		h.coveredOnce(numbers)
 		h.sound()
@@ -111,19 +115,30 @@ func (h *hall) trouble(random *rand.Rand, folder string) {
 	}
 }
 
-// receipts lays a receipt for every package that lies in the folder; now and
-// then a refusal, which is sent again.
-func (h *hall) receipts(folder string) {
+// receipts lays a receipt for every package that lies in the folder, and has
+// the rejected ones sent again. With random, some are rejected.
+func (h *hall) receipts(random *rand.Rand, folder string) {
 	h.t.Helper()
+	if _, err := os.Stat(folder); err != nil {
+		return
+	}
 	closings, err := h.office.UnfinishedClosings(h.t.Context(), org, book)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	for _, c := range closings {
-		if _, err := os.Stat(filepath.Join(folder, "ricevute")); err != nil || c.Reached != register.ClosingDelivered {
-			continue
+		switch {
+		case c.Reached == register.ClosingRejected:
+			if _, err := h.archive.Retry(h.t.Context(), manager, org, book, c.ID, "corretto"); err != nil {
+				h.t.Fatal(err)
+			}
+		case c.Reached != register.ClosingDelivered:
+		case random != nil && random.IntN(8) == 0:
+			h.receipt(c, "rifiutato", "indice non leggibile")
+			h.rejected++
+		default:
+			h.receipt(c, "accettato", "")
 		}
-		h.receipt(c, "accettato", "")
 	}
 }
 

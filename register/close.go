@@ -39,7 +39,7 @@ var errStale = errors.New("the journal went on meanwhile")
 // lastClosing is the register's newest, or nil.
 func (b *book) lastClosing(ctx context.Context) (*Closing, error) {
 	var last *Closing
-	err := eachRow(ctx, b.journal, store.Range{Kind: rowClosing, Reverse: true}, func(row store.Row) (bool, error) {
+	err := eachRow(ctx, b.journal, store.Range{Kind: rowClosing, Reverse: true, Limit: 1}, func(row store.Row) (bool, error) {
 		c, err := decodeClosing(row)
 		last = &c
 		return false, err

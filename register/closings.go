@@ -46,7 +46,7 @@ func (o *Office) Closings(ctx context.Context, a Actor, org, register string, q 
 		}
 	}
 	page := Page[Closing]{Items: []Closing{}}
-	r := store.Range{Kind: rowClosing, After: q.Cursor, Reverse: true}
+	r := store.Range{Kind: rowClosing, After: q.Cursor, Reverse: true, Limit: q.Limit + 1}
 	if q.To != "" && (q.Cursor == "" || dayAfter(q.To) < q.Cursor) {
 		r.After = dayAfter(q.To)
 	}

@@ -24,10 +24,13 @@ func readRow(ctx context.Context, j store.Journal, kind, key string, v any) (boo
 	return true, nil
 }
 
-// eachRow calls yield for the rows of a kind in key order, from r.After on.
+// eachRow calls yield for the rows of a kind in key order, from r.After on,
+// until it returns false. r.Limit is how many are fetched at a time.
 func eachRow(ctx context.Context, j store.Journal, r store.Range, yield func(store.Row) (bool, error)) error {
-	const chunk = 500
-	for r.Limit = chunk; ; {
+	if r.Limit == 0 {
+		r.Limit = 500
+	}
+	for {
 		rows, err := j.List(ctx, r)
 		if err != nil {
 			return fmt.Errorf("%w: listing %s: %w", ErrUnavailable, r.Kind, err)
@@ -37,7 +40,7 @@ func eachRow(ctx context.Context, j store.Journal, r store.Range, yield func(sto
 				return err
 			}
 		}
-		if len(rows) < chunk {
+		if len(rows) < r.Limit {
 			return nil
 		}
 		r.After = rows[len(rows)-1].Key
