@@ -228,6 +228,27 @@ func (a *Archive) Work(ctx context.Context, org, reg string) error {
 	return err
 }
 
+// Way is how a register's closings go: the states they pass, in order, and the
+// local time at which the day before is closed, empty when only a person
+// closes.
+func (a *Archive) Way(org, reg string) (states []register.ClosingState, autoAt string) {
+	k, err := a.keeper(org, reg)
+	if err != nil {
+		return nil, ""
+	}
+	states = []register.ClosingState{register.ClosingClosed}
+	if k.conf.OpenKey != nil {
+		states = append(states, register.ClosingSigned)
+		if len(k.conf.Authorities) > 0 {
+			states = append(states, register.ClosingStamped)
+		}
+	}
+	if k.carrier != nil {
+		states = append(states, register.ClosingDelivered, register.ClosingAccepted)
+	}
+	return states, k.conf.AutoAt
+}
+
 // Retry has the next step of a closing tried again now; a package that was
 // rejected is made again and sent under the same identity.
 func (a *Archive) Retry(ctx context.Context, by register.Actor, org, reg, id, reason string) (register.Closing, error) {
@@ -248,7 +269,7 @@ func (a *Archive) Retry(ctx context.Context, by register.Actor, org, reg, id, re
 var errNotDelivered = fmt.Errorf("%w: it has not been delivered", register.ErrState)
 
 // Receive takes a receipt that a person hands in.
-func (a *Archive) Receive(ctx context.Context, by register.Actor, org, reg, id, file string, rdv []byte) (register.Closing, error) {
+func (a *Archive) Receive(ctx context.Context, by register.Actor, org, reg, id string, rdv []byte) (register.Closing, error) {
 	k, err := a.keeper(org, reg)
 	if err != nil {
 		return register.Closing{}, err

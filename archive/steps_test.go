@@ -204,14 +204,14 @@ func TestReceiptOfAnother(t *testing.T) {
 			`{"esito":"forse","identity":"PdV-oaes-AOO1-istituzionale-20000103-001"}`, strings.Repeat("<a>", 100),
 			"<RdV><Esito>accettato</Esito>",
 		} {
-			if _, err := h.archive.Receive(t.Context(), manager, org, book, id, "rdv.xml", []byte(text)); !errors.Is(err, register.ErrInvalid) {
+			if _, err := h.archive.Receive(t.Context(), manager, org, book, id, []byte(text)); !errors.Is(err, register.ErrInvalid) {
 				t.Errorf("%q was taken: %v", text, err)
 			}
 		}
 		if c := h.closing(id); c.Reached != register.ClosingDelivered {
 			t.Errorf("it stands at %s", c.Reached)
 		}
-		c, err := h.archive.Receive(t.Context(), manager, org, book, id, "rdv.json", []byte(`{"esito":"accettato","identity":"PdV-oaes-AOO1-istituzionale-20000103-001","reference":"RdV 7"}`))
+		c, err := h.archive.Receive(t.Context(), manager, org, book, id, []byte(`{"esito":"accettato","identity":"PdV-oaes-AOO1-istituzionale-20000103-001","reference":"RdV 7"}`))
 		if err != nil || c.State != register.ClosingAccepted {
 			t.Errorf("by hand: %s, %v", c.State, err)
 		}

@@ -34,11 +34,19 @@ type entry struct {
 	Origin          *origin             `json:"origin,omitempty"`
 	ConfirmedBy     string              `json:"confirmed_by,omitempty"`
 	ConfirmedAt     *time.Time          `json:"confirmed_at,omitempty"`
+	Annulment       *annulment          `json:"annulment,omitempty"`
 	Lost            *register.Loss      `json:"lost,omitempty"`
 	Already         bool                `json:"already,omitempty"`
 	Moved           string              `json:"moved,omitempty"`
 	Blocked         string              `json:"blocked,omitempty"`
 	History         []event             `json:"history,omitempty"`
+}
+
+type annulment struct {
+	Reason        string    `json:"reason"`
+	Authorization string    `json:"authorization"`
+	By            string    `json:"by"`
+	At            time.Time `json:"at"`
 }
 
 type attachment struct {
@@ -69,6 +77,7 @@ type event struct {
 	Mailbox      string          `json:"mailbox,omitempty"`
 	Pending      string          `json:"pending,omitempty"`
 	Entry        string          `json:"entry,omitempty"`
+	Closing      string          `json:"closing,omitempty"`
 	Data         json.RawMessage `json:"data,omitempty"`
 }
 
@@ -76,7 +85,7 @@ func (s *Server) event(e register.Event) event {
 	if e.At.IsZero() {
 		e.At = time.Now() // of a mailbox that was never seen
 	}
-	return event{e.Type, s.legal(e.At), e.By, e.Organization, e.Register, e.Mailbox, e.Pending, e.Entry, e.Data}
+	return event{e.Type, s.legal(e.At), e.By, e.Organization, e.Register, e.Mailbox, e.Pending, e.Entry, e.Closing, e.Data}
 }
 
 func (s *Server) entryOf(e register.Entry) entry {
@@ -97,6 +106,9 @@ func (s *Server) entryOf(e register.Entry) entry {
 			o.Pending, o.Mailbox, o.Kind, o.Authenticity, o.MessageID, o.Identifier,
 			s.momentOf(o.Certified), s.legal(o.ArrivedAt),
 		}
+	}
+	if n := e.Annulment; n != nil {
+		out.Annulment = &annulment{n.Reason, n.Authorization, n.By, s.legal(n.At)}
 	}
 	if l := e.Lost; l != nil {
 		out.Lost = &register.Loss{Reason: l.Reason, Authority: l.Authority, At: s.legal(l.At)}
@@ -167,9 +179,34 @@ func (s *Server) entry(w http.ResponseWriter, r *http.Request, a register.Actor)
 
 // readEntry reads the entry that the path names.
 func (s *Server) readEntry(r *http.Request, a register.Actor) (register.EntryDetail, error) {
-	year, err := strconv.Atoi(r.PathValue("year"))
+	year, err := pathYear(r)
 	if err != nil {
-		return register.EntryDetail{}, problem(http.StatusNotFound, "not-found", "there is no such year")
+		return register.EntryDetail{}, err
 	}
 	return s.office.Entry(r.Context(), a, r.PathValue("org"), r.PathValue("register"), year, r.PathValue("number"))
+}
+
+func pathYear(r *http.Request) (int, error) {
+	year, err := strconv.Atoi(r.PathValue("year"))
+	if err != nil || year < 1 || year > 9999 {
+		return 0, problem(http.StatusNotFound, "not-found", "there is no such year")
+	}
+	return year, nil
+}
+
+// annul answers with the entry as it then is.
+func (s *Server) annul(w http.ResponseWriter, r *http.Request, a register.Actor) error {
+	year, err := pathYear(r)
+	if err != nil {
+		return err
+	}
+	var n register.Annulment
+	if err := readJSON(r, &n); err != nil {
+		return err
+	}
+	e, err := s.office.Annul(r.Context(), a, r.PathValue("org"), r.PathValue("register"), year, r.PathValue("number"), n)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, s.entryOf(e))
 }

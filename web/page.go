@@ -117,6 +117,12 @@ func (p *pages) routes() []pageRoute {
 		{"GET", inBook + "/da-protocollare/insieme/esito", signedIn, p.bulkOutcome},
 		{"GET", inBook + "/registro", signedIn, p.registerPage},
 		{"GET", inBook + "/registro/{year}/{number}", signedIn, p.entryPage},
+		{"GET", inBook + "/registro/{year}/{number}/annulla", signedIn, p.annulForm},
+		{"POST", inBook + "/registro/{year}/{number}/annulla", signedIn, p.doAnnul},
+		{"GET", inBook + "/chiusure", signedIn, p.closingsPage},
+		{"POST", inBook + "/chiusure", signedIn, p.doClose},
+		{"POST", inBook + "/chiusure/{id}/riprova", signedIn, p.doRetry},
+		{"POST", inBook + "/chiusure/{id}/rapporto", signedIn, p.doReceive},
 	}
 }
 

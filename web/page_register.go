@@ -201,6 +201,8 @@ type entryView struct {
 	Story                    []step
 	Raw                      string
 	Mailbox                  string
+	Proof                    proofView
+	Annul                    string // where a manager annuls it; empty: not here
 }
 
 func (p *pages) entryView(b bookLink, d register.EntryDetail) entryView {
@@ -280,6 +282,9 @@ func (p *pages) entryStory(d register.EntryDetail, box string) []step {
 		if e.Type == "pending.confirmed" {
 			s.Text = "Protocollata con il n. " + d.Number + " da " + person(d.ConfirmedBy.Name, d.ConfirmedBy.By)
 		}
+		if n := d.Annulment; n != nil && e.Type == "entry.changed" && e.At.Equal(n.At) {
+			s.Text, s.Important = "Annullata da "+person(n.ByName, n.By)+", "+n.Authorization, true
+		}
 		if e.Type == "message.moved" {
 			s.Text = placeText(e.Data, d.Place)
 		}
@@ -332,5 +337,11 @@ func (p *pages) entryPage(v *visit) error {
 		return err
 	}
 	e.Class = cmp.Or(className(plan, d.Classification), d.Classification)
+	if e.Proof, err = p.proofView(v, b, d.Entry); err != nil {
+		return err
+	}
+	if d.State == register.Registered && v.actor.Can(register.Manage, b.Organization, b.ID) {
+		e.Annul = e.Link + "/annulla"
+	}
 	return p.render(v, http.StatusOK, "entry", view{Title: d.Number + "/" + year + " · " + b.Name, Section: "registro", Content: e})
 }

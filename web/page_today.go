@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/protodaemon/protodaemon/register"
@@ -18,6 +19,7 @@ type todayPage struct {
 	Today               *todayNumbers
 	ToMove              int
 	Stuck               int
+	Closing             closingTile
 	Lights              []light
 	Recent              []register.EntryDetail
 	Base                string
@@ -72,6 +74,9 @@ func (p *pages) today(v *visit) error {
 	}
 	p.queueLight(&t, q)
 	p.numberLight(ctx, b, &t)
+	if err := p.closingLight(ctx, v, b, &t); err != nil {
+		return err
+	}
 	recent, err := p.office.Entries(ctx, v.actor, b.Organization, b.ID, register.EntryQuery{Limit: 5})
 	if err != nil {
 		return err
@@ -208,6 +213,75 @@ func (p *pages) numberLight(ctx context.Context, b bookLink, t *todayPage) {
 		}
 	}
 	t.Lights = append(t.Lights, l)
+}
+
+// closingTile is the last closing in short.
+type closingTile struct {
+	Word, Text, Tone string
+}
+
+// closingLight says whether the days are closed and on their way to
+// conservation: what is late or stands still is urgent.
+func (p *pages) closingLight(ctx context.Context, v *visit, b bookLink, t *todayPage) error {
+	now := time.Now().In(p.zone)
+	days, err := p.office.Days(ctx, v.actor, b.Organization, b.ID, now.AddDate(0, 0, -60).Format(time.DateOnly), now.Format(time.DateOnly))
+	if err != nil {
+		return err
+	}
+	states, at := p.way(b)
+	due, late, stopped, waiting := 0, 0, 0, 0
+	t.Closing = closingTile{Word: "—", Text: "nessun giorno ancora chiuso"}
+	for _, d := range days {
+		if d.Due {
+			due++
+		}
+		if d.Late {
+			late++
+		}
+		for _, c := range d.Closings {
+			tone, _, word := closingWord(c, states)
+			t.Closing = closingTile{word, "il registro del " + shortDay(c.Day), tone}
+			switch tone {
+			case "bad":
+				stopped++
+			case "warn":
+				waiting++
+			}
+		}
+	}
+	l := newLight("ok", "Chiusure", "Tutti i giorni sono chiusi.")
+	if at != "" {
+		l.Text += " Il prossimo si chiude da solo alle " + at + "."
+	}
+	switch {
+	case late+stopped > 0:
+		l = newLight("bad", "Chiusure", strings.Join(said(
+			count(late, "giorno in ritardo", "giorni in ritardo"), late,
+			count(stopped, "chiusura ferma o respinta", "chiusure ferme o respinte"), stopped), ", ")+".")
+	case due > 0:
+		l = newLight("warn", "Chiusure", count(due, "giorno da chiudere", "giorni da chiudere")+".")
+		if at != "" {
+			l.Text += " Avviene da solo alle " + at + "."
+		}
+	case waiting > 0:
+		l.Text = count(waiting, "chiusura in corso", "chiusure in corso") + ": " + t.Closing.Text + ", " + lower(t.Closing.Word) + "."
+	}
+	if l.Tone != "ok" {
+		l.Link, l.Button = b.Base+"/chiusure", "Vedi chiusure"
+	}
+	t.Lights = append(t.Lights, l)
+	return nil
+}
+
+// said are the texts whose numbers are not zero.
+func said(first string, n int, second string, m int) (all []string) {
+	if n > 0 {
+		all = append(all, first)
+	}
+	if m > 0 {
+		all = append(all, second)
+	}
+	return all
 }
 
 // judge counts what has to be looked at.

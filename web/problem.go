@@ -56,6 +56,8 @@ var refusals = []struct {
 	{register.ErrNotFound, http.StatusNotFound, "not-found", 0},
 	{register.ErrForbidden, http.StatusForbidden, "forbidden", 0},
 	{register.ErrCredentials, http.StatusUnauthorized, "unauthenticated", 0},
+	{register.ErrNoManager, http.StatusConflict, "manager-missing", 0},
+	{register.ErrClosedDay, http.StatusConflict, "day-closed", 0},
 	{register.ErrState, http.StatusConflict, "wrong-state", 0},
 	{register.ErrInvalid, http.StatusUnprocessableEntity, "invalid", 0},
 	{register.ErrClock, http.StatusServiceUnavailable, "clock-behind", 60},

@@ -46,6 +46,17 @@ func (s *Server) routes() []route {
 		{"GET", inRegister + "/entries", signedIn, s.entries},
 		{"GET", inRegister + "/entries/{year}/{number}", signedIn, s.entry},
 		{"GET", inRegister + "/entries/{year}/{number}/attachments/{n}", signedIn, s.entryAttachment},
+		{"POST", inRegister + "/entries/{year}/{number}/annul", signedIn, s.annul},
+		{"GET", inRegister + "/entries/{year}/{number}/proof", signedIn, s.proof},
+
+		{"GET", inRegister + "/closings", signedIn, s.closings},
+		{"POST", inRegister + "/closings", signedIn, s.closeDays},
+		{"GET", inRegister + "/closings/{id}", signedIn, s.showClosing},
+		{"GET", inRegister + "/closings/{id}/files/{name}", signedIn, s.closingFile},
+		{"POST", inRegister + "/closings/{id}/retry", signedIn, s.retryClosing},
+		{"POST", inRegister + "/closings/{id}/receipt", signedIn, s.receiveReceipt},
+		{"GET", inRegister + "/days", signedIn, s.days},
+		{"GET", inRegister + "/exports/{year}", signedIn, s.export},
 
 		{"GET", "/api/v1/events", signedIn, s.events},
 	}

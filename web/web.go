@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -75,6 +76,8 @@ type Options struct {
 	// Demo, if not nil, is the mail that people without a mail program can
 	// drag from a page; every page then says that it is a demonstration.
 	Demo Demo
+	// Archive closes days; nil: nothing here does.
+	Archive Archive
 	// Ready lists what keeps the daemon from doing its work; nil: the
 	// register's Health.
 	Ready func(context.Context) []register.Trouble
@@ -89,9 +92,22 @@ type Demo interface {
 	Waiting() int
 }
 
+// Archive is what the API and the pages ask of package archive.
+type Archive interface {
+	Close(ctx context.Context, by register.Actor, org, reg, through string) ([]register.Closing, error)
+	Retry(ctx context.Context, by register.Actor, org, reg, id, reason string) (register.Closing, error)
+	Receive(ctx context.Context, by register.Actor, org, reg, id string, rdv []byte) (register.Closing, error)
+	Proof(ctx context.Context, by register.Actor, org, reg string, year int, number string) (file string, proof []byte, err error)
+	Export(ctx context.Context, by register.Actor, org, reg string, year int, w io.Writer) error
+	// Way is the states that closings of the register pass, and at what local
+	// time the day before is closed; empty: only a person closes.
+	Way(org, reg string) (states []register.ClosingState, autoAt string)
+}
+
 // Server answers the requests of one Office. It is an http.Handler.
 type Server struct {
 	office    *register.Office
+	archive   Archive
 	log       *slog.Logger
 	zone      *time.Location
 	ready     func(context.Context) []register.Trouble
@@ -114,6 +130,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		office:  o.Office,
+		archive: o.Archive,
 		log:     o.Log,
 		zone:    o.Location,
 		ready:   o.Ready,

@@ -87,6 +87,7 @@ func hostNames(cfg *configs.Config) []string {
 func webOptions(cfg *configs.Config, s *system, metrics *prometheus.Registry, log *slog.Logger, demo web.Demo) web.Options {
 	return web.Options{
 		Office:         s.office,
+		Archive:        s.archive,
 		Log:            log,
 		Location:       s.location,
 		Gatherer:       metrics,

@@ -166,7 +166,7 @@ const replace = (page, ids) => {
 };
 // Pieces that may be replaced whenever there is news, without moving anything
 // under the hand.
-const calm = ["conta", "verdetto", "tessere", "semaforo", "ultimi", "caselle", "storia", "dati-l", "esiti", "protocollato"];
+const calm = ["conta", "verdetto", "tessere", "semaforo", "ultimi", "caselle", "storia", "dati-l", "esiti", "protocollato", "avvisi", "calendario", "giorno", "prova"];
 const refresh = async (more = []) => {
   const page = await fetchPage();
   replace(page, [...calm, ...more]);
@@ -292,6 +292,7 @@ const news = {
   "pending.withdrawn": decided,
   "message.moved": () => sooner(["esito"]),
   "entry.changed": () => sooner(["esito"]),
+  "closing.changed": () => sooner([]),
   "mailbox.changed": () => sooner([]),
   "resync": () => sooner(["esito"]),
   "heartbeat": () => {},
@@ -347,7 +348,7 @@ document.addEventListener("keydown", (e) => {
   const key = e.key.toLowerCase();
   if (Date.now() - goto < 1500) {
     goto = 0;
-    const to = { o: 0, p: 1, r: 2 }[key], links = $$(".pd-nav a");
+    const to = { o: 0, p: 1, r: 2, c: 3 }[key], links = $$(".pd-nav a");
     if (to !== undefined && links[to]) links[to].click();
     return;
   }
@@ -362,6 +363,18 @@ document.addEventListener("keydown", (e) => {
     "?": () => $("#aiuto")?.showModal(),
   }[key] || (/^[1-3]$/.test(key) && (() => $(`[data-key="${key}"]`)?.click()));
   if (act) { e.preventDefault(); act(); }
+});
+
+// In the calendar the arrows move by day and the page keys by month.
+document.addEventListener("keydown", (e) => {
+  const here = e.target.closest(".cal a.d");
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 }[e.key];
+  const month = { PageUp: "prev", PageDown: "next" }[e.key];
+  if (!here || e.ctrlKey || e.altKey || e.metaKey || !(by || month)) return;
+  e.preventDefault();
+  const days = $$(".cal a.d"), to = days[days.indexOf(here) + by];
+  if (by && to) to.focus();
+  else $(`[rel="${month || (by < 0 ? "prev" : "next")}"]`).click();
 });
 
 // Focus after a page was opened by a confirmation, and on results.
