@@ -17,8 +17,9 @@ const (
 	// as long, up to retryMax.
 	retryFirst = time.Minute
 	retryMax   = time.Hour
-	// Receipts are asked for after pollFirst, more seldom the longer it takes.
-	pollFirst = 30 * time.Second
+	// Receipts are asked for every pollFirst, and more seldom the longer it takes:
+	// after a tenth of the time since the delivery, up to pollMax.
+	pollFirst = 15 * time.Second
 	pollMax   = time.Hour
 	// attempt bounds one act outside.
 	attempt = 5 * time.Minute
@@ -228,7 +229,7 @@ func (k *keeper) advance(ctx context.Context, c register.Closing) (time.Time, er
 		}
 		after, err := k.try(ctx, s, c)
 		if err == nil && after.Reached == c.Reached && len(after.Files) == len(c.Files) {
-			return k.pause(s.name+" "+c.ID, pollFirst, pollMax), nil // a receipt is not there yet
+			return k.poll(s.name+" "+c.ID, after), nil // a receipt is not there yet
 		}
 		if err != nil {
 			return k.failed(ctx, s, c, err), err
@@ -315,6 +316,19 @@ func (k *keeper) pause(key string, first, most time.Duration) time.Time {
 		wait = min(2*before, most)
 	}
 	p := pause{until: time.Now().Add(wait), last: wait}
+	k.pauses[key] = p
+	return p.until
+}
+
+// poll has the step wait that asks for the receipt of a delivered closing.
+func (k *keeper) poll(key string, c register.Closing) time.Time {
+	wait := pollFirst
+	if c.Parcel != nil && c.Parcel.SentAt != nil {
+		wait = min(max(time.Since(*c.Parcel.SentAt)/10, pollFirst), pollMax)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := pause{until: time.Now().Add(wait)}
 	k.pauses[key] = p
 	return p.until
 }

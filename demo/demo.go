@@ -1,7 +1,8 @@
 // Package demo makes the world of `protodaemon demo`: a mail server with two
 // mailboxes, a certification authority for its certificates, a PEC provider
-// that really signs, sample messages, and the configuration of a daemon that
-// watches it all. Everything lies in one folder and is found again there.
+// that really signs, sample messages, a signing certificate, a time stamping
+// authority and a folder for the closings, and the configuration of a daemon
+// that watches it all. Everything lies in one folder and is found again there.
 //
 // Nothing of it vouches for anything outside the demonstration.
 package demo
@@ -50,6 +51,7 @@ type World struct {
 	Dir     string
 	Secrets Secrets
 	Mail    *Mailserver
+	Stamps  *Stamps
 
 	lock *os.File
 }
@@ -99,7 +101,7 @@ func Open(dir string, hosts []string) (_ *World, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return w, w.openMail(cert)
+	return w, errors.Join(w.openClosings(), w.openMail(cert))
 }
 
 // Close lets others open the folder.
@@ -252,8 +254,9 @@ func (w *World) Waiting() int {
 }
 
 // Configure writes the configuration of the daemon and returns its file.
-// listen is the address of the pages, imapHost and imapPort the mail server's.
-func (w *World) Configure(listen, imapHost, imapPort string) (string, error) {
+// listen is the address of the pages, imapHost and imapPort the mail server's,
+// stamps that of the time stamping authority.
+func (w *World) Configure(listen, imapHost, imapPort, stamps string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Written by "protodaemon demo" at each start.
 data_dir: data
@@ -262,16 +265,23 @@ http:
   tls: {cert_file: cert.pem, key_file: key.pem}
 store: {reserve: 16MiB}
 pec: {trust: [provider-ca.pem]}
+closing:
+  auto_at: "15:00"
+  sign: {pkcs12_file: firma.p12, password_file: secret-firma, xades: true}
+  timestamp: {name: Marca temporale di prova, url: %q, ca_file: signing-ca.pem}
+  deliver: {kind: directory, path: conservazione}
 organizations:
   - id: %s
     name: Ordine degli Avvocati di Esempio
     ipa_code: oaes
     aoo_code: AOO1
+    tax_code: "80012345678"
+    manager: {name: Elena, surname: Neri, tax_code: NRELNE70A41H501X, deed: "delibera di prova n. 1", from: "2020-01-01"}
     registers:
       - id: %s
         name: Affari istituzionali
         mailboxes:
-`, listen, Organization, Register)
+`, listen, "http://"+stamps+"/", Organization, Register)
 	for _, m := range Mailboxes() {
 		fmt.Fprintf(&b, `          - id: %s
             kind: %s

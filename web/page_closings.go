@@ -28,7 +28,6 @@ type closingsPage struct {
 	Yesterday, Today string         // YYYY-MM-DD
 	Year             int            // of the month, for the export
 	Exports          bool
-	Done             string // what was just done
 }
 
 // closingNote is a sentence above the calendar.
@@ -66,7 +65,7 @@ type closingView struct {
 	MayRetry        bool
 	MayReceive      bool
 	Retry           string // what the button says
-	Missing         bool   // the receipt is
+	Among           bool   // others of the day beside it
 }
 
 // chainStep is one link of Chiuso → Firmato → Marcato → Versato → Accettato.
@@ -255,7 +254,9 @@ func (p *pages) chosen(b bookLink, cell calendarCell, t time.Time, states []regi
 		d.Deadline = t.Format("02/01/2006")
 	}
 	for _, c := range cell.Day.Closings {
-		d.Closings = append(d.Closings, p.closingView(b, c, states, manages))
+		shown := p.closingView(b, c, states, manages)
+		shown.Among = len(cell.Day.Closings) > 1
+		d.Closings = append(d.Closings, shown)
 	}
 	return d
 }

@@ -91,7 +91,12 @@ func runDemo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return fmt.Errorf("reading the mail server's address: %w", err)
 	}
-	file, err := world.Configure(listen, host, port)
+	stamps, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listening for time stamp requests: %w", err)
+	}
+	defer stamps.Close()
+	file, err := world.Configure(listen, host, port, stamps.Addr().String())
 	if err != nil {
 		return err
 	}
@@ -106,6 +111,7 @@ func runDemo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) (err 
 
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return world.Mail.Serve(ctx, mail) })
+	parts.Go(func() error { return world.Stamps.Serve(ctx, stamps) })
 	parts.Go(func() error {
 		return serve(ctx, cfg, load, log, extras{demo: world, ready: func(web net.Addr) error {
 			return announce(stdout, stderr, world, reachable(web), reachable(mail.Addr()))
@@ -231,9 +237,10 @@ protodaemon, dimostrazione: dati e firme di prova.
 	fmt.Fprintf(stderr, `  Il browser avverte che il certificato non è noto: è di prova, si può accettare.
   Certificato da importare per non avere l'avviso: %s
   Certificato del gestore PEC di prova: %s
+  Pacchetti delle chiusure e come rispondere: %s
   Fine con Ctrl-C.
 
-`, a.CAFile, w.ProviderCAFile())
+`, a.CAFile, w.ProviderCAFile(), w.ConservationDir())
 	_, err = fmt.Fprintf(stdout, "%s\n", line)
 	return err
 }

@@ -18,7 +18,7 @@ var edges = map[string][]string{
 	"archive":          {"cms", "pdfa", "register", "sign", "store"},
 	"cms":              {},
 	"configs":          {},
-	"demo":             {"pec/sample"},
+	"demo":             {"cms", "pec/sample"},
 	"ingest":           {"pec", "register", "store"},
 	"internal/dovecot": {},
 	"pdfa":             {},
