@@ -3,6 +3,7 @@ package register
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // OfficerError is an ErrNoManager: what is missing so that the day can be
@@ -55,6 +56,16 @@ func (f Officer) lack(day string) (l OfficerLack, none bool) {
 	}
 	l.NotInOffice = f.From > day || f.To != "" && f.To < day
 	return l, len(l.Missing) == 0 && !l.NotInOffice
+}
+
+// InOffice is in whose name a register's days are closed today, and whether
+// that is the deputy. An OfficerError: nobody is there.
+func (o *Office) InOffice(a Actor, org, register string) (f Officer, acting bool, err error) {
+	b, err := o.bookFor(a, Read, org, register)
+	if err != nil {
+		return Officer{}, false, err
+	}
+	return b.agency.conf.inOffice(time.Now().In(b.loc).Format(time.DateOnly))
 }
 
 // inOffice is who closes on a day: the manager (responsabile), else the deputy

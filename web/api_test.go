@@ -40,7 +40,7 @@ type fixture struct {
 }
 
 var organizationsOfTests = []register.Organization{
-	{ID: "ordine", Name: "Ordine di Esempio", IPACode: "oaes", AOOCode: "AOO1", Registers: []register.Book{
+	{ID: "ordine", Name: "Ordine di Esempio", IPACode: "oaes", AOOCode: "AOO1", Manager: managerOfTests, Registers: []register.Book{
 		{ID: "ist", Name: "Affari istituzionali", Mailboxes: []register.Mailbox{{ID: "pec", Kind: "pec", Address: "ordine@pec.example.it"}}},
 		{ID: "dis", Name: "Disciplina", Mailboxes: []register.Mailbox{{ID: "dis", Kind: "pec", Address: "disciplina@pec.example.it"}}},
 	}},
@@ -49,9 +49,13 @@ var organizationsOfTests = []register.Organization{
 	}},
 }
 
+// managerOfTests closes the days of an organization.
+var managerOfTests = register.Officer{Name: "Elena", Surname: "Neri", TaxCode: "NRELNE70A41H501X", Deed: "delibera n. 1", From: "2020-01-01"}
+
 // usersOfTests have one role each; capo is the administrator.
 var usersOfTests = map[string]register.Grant{
 	"capo":     {Role: register.Admin},
+	"resp":     {Role: register.Manager},
 	"revisore": {Role: register.Auditor},
 	"altra":    {Role: register.Operator, Organization: "ordine"},
 	"ist":      {Role: register.Operator, Organization: "ordine", Register: "ist"},

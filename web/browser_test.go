@@ -38,9 +38,11 @@ type desk struct {
 	browser context.Context
 	gestore *sample.Provider
 	trust   *pec.Trust
+
+	closings *testArchive
 }
 
-var officeOfPages = []register.Organization{{ID: "ordine", Name: "Ordine degli Architetti di Valdemonte", IPACode: "oarva", AOOCode: "AOO1",
+var officeOfPages = []register.Organization{{ID: "ordine", Name: "Ordine degli Architetti di Valdemonte", IPACode: "oarva", AOOCode: "AOO1", Manager: managerOfTests,
 	Registers: []register.Book{
 		{ID: "ist", Name: "Affari istituzionali", Mailboxes: []register.Mailbox{{ID: "pec", Kind: "pec", Address: "ordine@pec.example.it"}}},
 		{ID: "dis", Name: "Consiglio di disciplina", Mailboxes: []register.Mailbox{{ID: "dis", Kind: "pec", Address: "disciplina@pec.example.it"}}},
@@ -91,12 +93,14 @@ func newServer(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = office.Close() })
-	f, err := New(Options{Office: office, Location: zone})
+	closings := newArchive(t, office, "ist")
+	f, err := New(Options{Office: office, Location: zone, Archive: closings})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, u := range []register.User{
 		{Name: "g.rossi", GivenName: "Giulia", Surname: "Rossi", Grants: []register.Grant{{Role: register.Operator, Organization: "ordine"}}},
+		{Name: "e.neri", GivenName: "Elena", Surname: "Neri", Grants: []register.Grant{{Role: register.Manager, Organization: "ordine"}}},
 		{Name: "l.bianchi", GivenName: "Luca", Surname: "Bianchi", Grants: []register.Grant{{Role: register.Operator, Organization: "ordine"}}},
 	} {
 		if err := office.AddUser(t.Context(), register.System(), u, password); err != nil {
@@ -110,7 +114,7 @@ func newServer(t *testing.T) *desk {
 		m.LastSeen = time.Now()
 		office.Report(m)
 	}
-	return &desk{Server: f, t: t}
+	return &desk{Server: f, t: t, closings: closings}
 }
 
 // chromium starts a browser of the test's own.

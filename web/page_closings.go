@@ -263,6 +263,10 @@ func (p *pages) chosen(b bookLink, cell calendarCell, t time.Time, states []regi
 
 // closingNotes says what is wrong or late, whichever month is shown.
 func (p *pages) closingNotes(v *visit, b bookLink, c *closingsPage) error {
+	var nobody *register.OfficerError
+	if _, _, err := p.office.InOffice(v.actor, b.Organization, b.ID); errors.As(err, &nobody) {
+		c.Notes = append(c.Notes, closingNote{"bad", officerMissing, officerText(nobody), ""})
+	}
 	unfinished, err := p.office.UnfinishedClosings(v.r.Context(), b.Organization, b.ID)
 	if err != nil {
 		return err

@@ -70,10 +70,40 @@ func (p *pages) mishap(v *visit, refusal *Problem, err error) mishap {
 	if errors.As(err, &state) {
 		m.Strong, m.Text = p.standing(state.State, state.Decided), ""
 	}
+	var nobody *register.OfficerError
+	if errors.As(err, &nobody) {
+		m.Strong, m.Text = officerMissing, officerText(nobody)
+	}
+	if errors.Is(err, register.ErrClosedDay) {
+		m.Strong, m.Text = "La giornata è già chiusa.", "Il prossimo numero viene dato dopo mezzanotte."
+	}
 	if errors.Is(err, register.ErrClock) {
 		m.Text = "L’orologio del server è indietro rispetto all’ultima registrazione: nessun numero viene dato finché non è corretto. La posta continua ad arrivare."
 	}
 	return m
+}
+
+const officerMissing = "Manca il responsabile in carica: i giorni non si possono chiudere."
+
+// officerFields are the Italian names of what an appointment says.
+var officerFields = map[string]string{"name": "nome", "surname": "cognome", "tax_code": "codice fiscale", "deed": "atto di nomina", "from": "data di nomina"}
+
+// officerText says what stands in the way of the manager and of the deputy.
+func officerText(e *register.OfficerError) string {
+	lack := func(l register.OfficerLack) string {
+		switch {
+		case l.Unnamed:
+			return "non indicato"
+		case len(l.Missing) > 0:
+			var fields []string
+			for _, f := range l.Missing {
+				fields = append(fields, officerFields[f])
+			}
+			return "senza " + strings.Join(fields, ", ")
+		}
+		return "non in carica in questa data"
+	}
+	return "Responsabile " + lack(e.Manager) + ", vicario " + lack(e.Deputy) + ". Chi amministra il sistema completa la nomina nella configurazione."
 }
 
 // missingNumber is the error for an entry that does not exist.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -253,7 +254,11 @@ func (p *pages) closingLight(ctx context.Context, v *visit, b bookLink, t *today
 	if at != "" {
 		l.Text += " Il prossimo si chiude da solo alle " + at + "."
 	}
+	var nobody *register.OfficerError
+	_, _, err = p.office.InOffice(v.actor, b.Organization, b.ID)
 	switch {
+	case errors.As(err, &nobody):
+		l = newLight("bad", "Chiusure", officerMissing)
 	case late+stopped > 0:
 		l = newLight("bad", "Chiusure", strings.Join(said(
 			count(late, "giorno in ritardo", "giorni in ritardo"), late,
