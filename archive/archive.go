@@ -116,7 +116,8 @@ func New(o Options) (*Archive, error) {
 	if a.metrics, err = newMetrics(a, o.Metrics); err != nil {
 		return nil, err
 	}
-	return a, a.Reload(o.Registers)
+	a.keepers, err = a.newKeepers(o.Registers)
+	return a, err
 }
 
 // Unregister takes the metrics back.
@@ -125,24 +126,28 @@ func (a *Archive) Unregister() { a.metrics.close() }
 // Check refuses what New and Reload would refuse.
 func Check(registers []Register) error {
 	a := Archive{log: slog.New(slog.DiscardHandler)}
+	_, err := a.newKeepers(registers)
+	return err
+}
+
+func (a *Archive) newKeepers(registers []Register) (map[name]*keeper, error) {
+	all := map[name]*keeper{}
 	for _, r := range registers {
-		if _, err := a.newKeeper(r); err != nil {
-			return fmt.Errorf("closings of %s/%s: %w", r.Organization, r.Register, err)
+		k, err := a.newKeeper(r)
+		if err != nil {
+			return nil, fmt.Errorf("closings of %s/%s: %w", r.Organization, r.Register, err)
 		}
+		all[k.name] = k
 	}
-	return nil
+	return all, nil
 }
 
 // Reload takes over a changed configuration. Steps that failed are tried again
 // at once. On an error the former configuration stays.
 func (a *Archive) Reload(registers []Register) error {
-	next := map[name]*keeper{}
-	for _, r := range registers {
-		k, err := a.newKeeper(r)
-		if err != nil {
-			return fmt.Errorf("closings of %s/%s: %w", r.Organization, r.Register, err)
-		}
-		next[k.name] = k
+	next, err := a.newKeepers(registers)
+	if err != nil {
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

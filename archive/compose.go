@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/protodaemon/protodaemon/register"
@@ -26,6 +27,8 @@ type summary struct {
 	first, last register.Entry // registered
 	entries     int
 	changes     int
+	// gap: a number is not the one after that before it.
+	gap bool
 }
 
 func summarize(ev events) (s summary, err error) {
@@ -37,12 +40,21 @@ func summarize(ev events) (s summary, err error) {
 		}
 		if s.entries == 0 {
 			s.first = h.Entry
+		} else if !follows(s.last, h.Entry) {
+			s.gap = true
 		}
 		s.last = h.Entry
 		s.entries++
 		return nil
 	})
 	return s, err
+}
+
+// follows tells whether an entry has the number after another's.
+func follows(a, b register.Entry) bool {
+	n, errN := strconv.ParseUint(a.Number, 10, 64)
+	m, errM := strconv.ParseUint(b.Number, 10, 64)
+	return errN == nil && errM == nil && a.Year == b.Year && m == n+1
 }
 
 // compose writes the files of the step closed and returns the closing with what
@@ -111,13 +123,17 @@ const (
 	maskedParty   = "Riservato"
 )
 
-// continuity says in words that no number is missing.
+// continuity says in words that no number is missing. It counts, and does not
+// take it from the register's promise.
 func (w writing) continuity() string {
 	switch {
 	case w.c.Entries == 0:
 		return "Nessuna registrazione."
 	case w.c.Entries == 1:
 		return fmt.Sprintf("Una registrazione, la n. %s.", w.c.FirstNumber)
+	}
+	if w.s.gap {
+		return fmt.Sprintf("Registrazioni dalla n. %s alla n. %s, %d in tutto: I NUMERI NON SONO CONTINUI.", w.c.FirstNumber, w.c.LastNumber, w.c.Entries)
 	}
 	return fmt.Sprintf("Registrazioni dalla n. %s alla n. %s, %d in tutto, senza salti e senza doppi.", w.c.FirstNumber, w.c.LastNumber, w.c.Entries)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/protodaemon/protodaemon/register"
 	"github.com/protodaemon/protodaemon/sign"
@@ -56,15 +57,19 @@ type carrier interface {
 
 // deliveryError is a failure with its stable code.
 type deliveryError struct {
-	code string
-	err  error
+	code  string
+	err   error
+	after time.Duration // when the other side wants to be asked again; 0: it does not say
 }
 
 func (e *deliveryError) Error() string { return e.err.Error() }
 func (e *deliveryError) Unwrap() error { return e.err }
 
+// RetryAfter is what the keeper asks of a failure.
+func (e *deliveryError) RetryAfter() time.Duration { return e.after }
+
 func failure(code, format string, args ...any) error {
-	return &deliveryError{code, fmt.Errorf(format, args...)}
+	return &deliveryError{code: code, err: fmt.Errorf(format, args...)}
 }
 
 // The codes of a step's trouble beside those of signing.
@@ -231,8 +236,12 @@ func readReceiptFile(name string) (b []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	return readAll(in, maxReceipt)
+	return readReceipt(in)
 }
+
+// readReceipt reads a receipt, and of one that is too large so much that it is
+// refused as a receipt: it must not hide the others that lie beside it.
+func readReceipt(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxReceipt+1)) }
 
 // mayConcern tells by its name whether a file may be a package's receipt: the
 // name holds that of the package or of the daily register, and is not the

@@ -13,7 +13,9 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/protodaemon/protodaemon/register"
 )
@@ -94,8 +96,12 @@ func (s poster) send(ctx context.Context, p parcel) (sent string, receipt []byte
 		return at.String(), nil, nil
 	}
 	if text := strings.TrimSpace(string(answer)); strings.HasPrefix(text, "<") || strings.HasPrefix(text, "{") {
-		if got, err := parseReceipt(answer); err == nil && got.concerns(p.closing) {
+		switch got, err := parseReceipt(answer); {
+		case err != nil: // it is an answer of another kind
+		case got.concerns(p.closing):
 			receipt = answer
+		case !got.Accepted: // refused before it was looked at: it need not name what it refuses
+			return "", nil, failure(codeRefused, "%s refuses the package: %s", s.url.Host, or(clipped(got.Reason), "it tells no reason"))
 		}
 	}
 	return sent, receipt, nil
@@ -166,14 +172,26 @@ func (s poster) do(r *http.Request) ([]byte, http.Header, error) {
 		return nil, nil, failure(codeLogin, "%s does not let us in: %s", s.url.Host, resp.Status)
 	case resp.StatusCode == http.StatusNotFound && r.Method == http.MethodGet:
 		return nil, resp.Header, nil // not there yet
-	case resp.StatusCode >= 500:
-		return nil, nil, failure(codeUnreachable, "%s answered %s", s.url.Host, resp.Status)
+	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
+		return nil, nil, &deliveryError{codeUnreachable, fmt.Errorf("%s answered %s", s.url.Host, resp.Status), retryAfter(resp.Header)}
 	case resp.StatusCode >= 300:
 		return nil, nil, failure(codeRefused, "%s answered %s", s.url.Host, resp.Status)
 	case err != nil:
 		return nil, nil, failure(codeUnreachable, "reading the answer of %s: %w", s.url.Host, err)
 	}
 	return b, resp.Header, nil
+}
+
+// retryAfter reads the header's seconds or time (RFC 9110 §10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if s, err := strconv.Atoi(value); err == nil && s >= 0 && s <= 24*3600 {
+		return time.Duration(s) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
 }
 
 // receipts asks where the delivery was told that the receipt would be.

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -93,7 +95,9 @@ func (s sftpServer) config() (*ssh.ClientConfig, error) {
 	if err != nil {
 		return nil, failure(codeHostUnknown, "reading %s: %w", s.conf.KnownHostsFile, err)
 	}
-	config := &ssh.ClientConfig{User: s.conf.Username, HostKeyCallback: known, Timeout: sshWait}
+	config := &ssh.ClientConfig{
+		User: s.conf.Username, HostKeyCallback: s.checkHost(known), HostKeyAlgorithms: s.algorithms(known), Timeout: sshWait,
+	}
 	if s.conf.KeyFile != "" {
 		b, err := os.ReadFile(s.conf.KeyFile)
 		if err != nil {
@@ -115,16 +119,68 @@ func (s sftpServer) config() (*ssh.ClientConfig, error) {
 	return config, nil
 }
 
+// checkHost refuses a server whose key is not known, and says which key it
+// showed: that is what a person compares.
+func (s sftpServer) checkHost(known ssh.HostKeyCallback) ssh.HostKeyCallback {
+	return func(host string, remote net.Addr, shown ssh.PublicKey) error {
+		err := known(host, remote, shown)
+		var key *knownhosts.KeyError
+		var revoked *knownhosts.RevokedError
+		says := shown.Type() + " " + ssh.FingerprintSHA256(shown)
+		switch {
+		case errors.As(err, &revoked):
+			return failure(codeHostChanged, "the key that %s shows, %s, is revoked in %s; ask the conservator before anything else", s.addr, says, s.conf.KnownHostsFile)
+		case errors.As(err, &key) && len(key.Want) == 0:
+			return failure(codeHostUnknown, "the key of %s, %s, is not in %s; compare it with what the conservator says, and add it", s.addr, says, s.conf.KnownHostsFile)
+		case errors.As(err, &key):
+			return failure(codeHostChanged, "%s shows the key %s, and not %s as in %s: it may be another server; ask the conservator before anything else",
+				s.addr, says, ssh.FingerprintSHA256(key.Want[0].Key), s.conf.KnownHostsFile)
+		}
+		return err
+	}
+}
+
+// algorithms asks the server first for a key of a type that is known: one that
+// has several would otherwise show another, which looks like a changed one. Host
+// certificates stay before all.
+func (s sftpServer) algorithms(known ssh.HostKeyCallback) []string {
+	var key *knownhosts.KeyError
+	if err := known(s.addr, &net.TCPAddr{IP: net.IPv4zero}, noKey{}); !errors.As(err, &key) {
+		return nil
+	}
+	var first, certificates, others []string
+	for _, k := range key.Want {
+		if t := k.Key.Type(); t == ssh.KeyAlgoRSA {
+			first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		} else {
+			first = append(first, t)
+		}
+	}
+	for _, a := range ssh.SupportedAlgorithms().HostKeys {
+		switch {
+		case strings.Contains(a, "-cert-v01@"):
+			certificates = append(certificates, a)
+		case !slices.Contains(first, a):
+			others = append(others, a)
+		}
+	}
+	return slices.Concat(certificates, first, others)
+}
+
+// noKey is no server's key: with it known_hosts tells which keys it has.
+type noKey struct{}
+
+func (noKey) Type() string                        { return "none" }
+func (noKey) Marshal() []byte                     { return nil }
+func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
+
 // handshakeError tells a server that is another from one that does not let us
 // in.
 func (s sftpServer) handshakeError(err error) error {
-	var key *knownhosts.KeyError
+	var d *deliveryError
 	switch {
-	case errors.As(err, &key) && len(key.Want) == 0:
-		return failure(codeHostUnknown, "the key of %s is not in %s; compare it with what the conservator says, and add it: %w", s.addr, s.conf.KnownHostsFile, err)
-	case errors.As(err, &key):
-		return failure(codeHostChanged, "the key of %s is not the one in %s (%s): it may be another server; ask the conservator before anything else",
-			s.addr, s.conf.KnownHostsFile, ssh.FingerprintSHA256(key.Want[0].Key))
+	case errors.As(err, &d):
+		return d
 	case bytes.Contains([]byte(err.Error()), []byte("unable to authenticate")):
 		return failure(codeLogin, "%s does not let %s in: %w", s.addr, s.conf.Username, err)
 	}
@@ -222,7 +278,7 @@ func (s sftpServer) receipts(ctx context.Context, p parcel) (all [][]byte, err e
 			if err != nil {
 				return err
 			}
-			b, err := readAll(in, maxReceipt)
+			b, err := readReceipt(in)
 			if err = errors.Join(err, in.Close()); err != nil {
 				return err
 			}

@@ -141,6 +141,7 @@ func writeJournal(x *xmlWriter, c register.Closing) {
 func (w writing) entry(x *xmlWriter, h register.Happening) {
 	e := h.Entry
 	x.in("Registrazione", func() {
+		x.put("Evento", strconv.FormatUint(h.Seq, 10))
 		x.put("Numero", e.Number)
 		x.put("Anno", strconv.Itoa(e.Year))
 		x.put("Data", e.Day)
@@ -152,11 +153,46 @@ func (w writing) entry(x *xmlWriter, h register.Happening) {
 		if w.masked(e) {
 			x.put("Oggetto", maskedSubject)
 			x.in("Soggetti", func() { x.in("Soggetto", func() { x.put("Ruolo", "riservato"); x.put("Denominazione", maskedParty) }) })
+			writeMessage(x, e)
 		} else {
 			w.content(x, e)
 		}
-		x.put("Registrante", e.ConfirmedBy.By)
+		x.put("Registrante", or(e.ConfirmedBy.By, "ignoto"))
+		w.later(x, h)
 		x.put("Foglia", leaf(h).String())
+	})
+}
+
+// later is what became of an entry before its first daily register: only one
+// that was lost with an older state of the store can have been annulled by then.
+func (w writing) later(x *xmlWriter, h register.Happening) {
+	if r := h.Recovery; r != nil {
+		x.in("Recupero", func() {
+			x.put("Ora", w.local(h.At))
+			x.put("Operatore", h.By)
+			x.put("Motivo", r.Reason)
+			x.put("Autorizzazione", r.Authority)
+		})
+	}
+	if n := h.Entry.Annulment; n != nil {
+		x.in("Annullamento", func() {
+			x.put("Ora", w.local(n.At))
+			x.put("Operatore", n.By)
+			x.put("Motivo", n.Reason)
+			x.put("Autorizzazione", n.Authorization)
+		})
+	}
+}
+
+// writeMessage is the imprint of the document: it tells nothing of it, and
+// stands for reserved entries too.
+func writeMessage(x *xmlWriter, e register.Entry) {
+	if e.Message == (store.Digest{}) {
+		return
+	}
+	x.in("Documento", func() {
+		x.num("Dimensione", e.Size)
+		x.put("Impronta", e.Message.String())
 	})
 }
 
@@ -185,12 +221,7 @@ func (w writing) content(x *xmlWriter, e register.Entry) {
 	for _, d := range e.Dossiers {
 		x.put("Fascicolo", d)
 	}
-	if e.Message != (store.Digest{}) {
-		x.in("Documento", func() {
-			x.num("Dimensione", e.Size)
-			x.put("Impronta", e.Message.String())
-		})
-	}
+	writeMessage(x, e)
 	for _, a := range e.Attachments {
 		x.in("Allegato", func() {
 			x.put("Nome", a.Name)
@@ -216,6 +247,7 @@ func (w writing) content(x *xmlWriter, e register.Entry) {
 
 func (w writing) change(x *xmlWriter, h register.Happening) {
 	x.in("Modifica", func() {
+		x.put("Evento", strconv.FormatUint(h.Seq, 10))
 		x.put("Tipo", or(changes[h.Change.Kind], h.Change.Kind))
 		x.put("Numero", h.Entry.Number)
 		x.put("Anno", strconv.Itoa(h.Entry.Year))

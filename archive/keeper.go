@@ -124,7 +124,11 @@ func (k *keeper) turn(ctx context.Context) time.Time {
 		k.log.Debug("a closing waits", "err", err)
 	}
 	if !time.Now().Before(k.renewal) {
-		if k.renewal, err = k.renew(ctx); err != nil && ctx.Err() == nil {
+		next, err := k.renew(ctx)
+		if ctx.Err() != nil {
+			return time.Time{}
+		}
+		if k.renewal = next; err != nil {
 			k.log.Error("evidence could not be renewed, it is tried again", "err", err)
 		}
 	}

@@ -135,6 +135,7 @@ func (m *metrics) stamped() {
 
 func (k *keeper) countStamps(ctx context.Context, lots map[string]Authority, used map[string]int) error {
 	q := register.ClosingQuery{Limit: 500}
+	seen := map[string]bool{} // renewals
 	for {
 		page, err := k.archive.office.Closings(ctx, register.System(), k.name.organization, k.name.register, q)
 		if err != nil {
@@ -142,6 +143,11 @@ func (k *keeper) countStamps(ctx context.Context, lots map[string]Authority, use
 		}
 		for _, c := range page.Items {
 			for _, s := range c.Steps {
+				if renewal := s.Detail["renewal"]; renewal != "" && seen[renewal] {
+					continue // one stamp for many closings
+				} else if renewal != "" {
+					seen[renewal] = true
+				}
 				lot, counts := lots[s.Detail["authority"]]
 				if counts && s.At.In(k.archive.location).Format(time.DateOnly) >= lot.LotFrom {
 					used[lot.Name] += len(strings.Fields(s.Detail["serial"]))

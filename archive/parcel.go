@@ -185,6 +185,15 @@ func subjects(x *xmlWriter, c register.Closing) {
 			x.put("CodiceFiscale", c.Manager.TaxCode)
 		})
 	})
+	if by := c.ClosedBy; by.Surname != "" {
+		role("Operatore", func() {
+			x.in("PF", func() {
+				x.put("Cognome", by.Surname)
+				x.put("Nome", by.Name)
+				x.some("CodiceFiscale", by.TaxCode)
+			})
+		})
+	}
 	role("Produttore", func() { x.in("SW", func() { x.put("DenominazioneSistema", c.Software) }) })
 }
 
@@ -216,13 +225,18 @@ func writePIndex(to io.Writer, c register.Closing, files []register.ClosingFile)
 	}
 	w(` </sincro:FileGroup>`)
 	w(` <sincro:Process>`)
-	agent := func(element, attributes, kind, id, name string) {
-		w(`  <sincro:%s sincro:agentType="%s"%s><sincro:AgentID>%s</sincro:AgentID><sincro:AgentName>%s</sincro:AgentName></sincro:%s>`, element, kind, attributes, escape(id), escape(name), element)
+	agent := func(element, attributes, kind, scheme, code, name, document string) {
+		if code != "" {
+			code = "<sincro:AgentID>" + escape(scheme+":IT-"+code) + "</sincro:AgentID>"
+		}
+		w(`  <sincro:%s sincro:agentType="%s"%s>%s<sincro:AgentName>%s</sincro:AgentName><sincro:RelevantDocument>%s</sincro:RelevantDocument></sincro:%s>`,
+			element, kind, attributes, code, escape(name), escape(document), element)
 	}
+	ipa := "Indice IPA, codice " + or(c.Holder.IPACode, "non indicato")
 	manager := c.Manager.Name + " " + c.Manager.Surname
-	agent("Submitter", "", "legal person", "VAT:IT-"+c.Holder.TaxCode, c.Holder.Name)
-	agent("Holder", ` sincro:holderRole="soggetto produttore"`, "legal person", "VAT:IT-"+c.Holder.TaxCode, c.Holder.Name)
-	agent("AuthorizedSigner", ` sincro:signerRole="OtherRole"`, "natural person", "TIN:IT-"+c.Manager.TaxCode, manager)
+	agent("Submitter", "", "legal person", "VAT", c.Holder.TaxCode, c.Holder.Name, ipa)
+	agent("Holder", ` sincro:holderRole="soggetto produttore"`, "legal person", "VAT", c.Holder.TaxCode, c.Holder.Name, ipa)
+	agent("AuthorizedSigner", ` sincro:signerRole="OtherRole"`, "natural person", "TIN", c.Manager.TaxCode, manager, c.Manager.Deed)
 	w(`  <sincro:TimeReference><sincro:TimeInfo sincro:attachedTimeStamp="false">%s</sincro:TimeInfo></sincro:TimeReference>`, c.ClosedAt.UTC().Format(time.RFC3339))
 	w(` </sincro:Process>`)
 	b.WriteString("</sincro:PIndex>")

@@ -155,6 +155,9 @@ func CheckProof(r io.Reader, roots, stampRoots *x509.CertPool) ([]CheckedEvent, 
 	if err := d.Decode(&p); err != nil {
 		return nil, fmt.Errorf("%w: it is not a file of this kind: %w", errProof, err)
 	}
+	if d.More() {
+		return nil, fmt.Errorf("%w: something follows it", errProof)
+	}
 	if p.Format != proofFormat || len(p.Events) == 0 {
 		return nil, fmt.Errorf("%w: its format is %q", errProof, clipped(p.Format))
 	}
@@ -193,6 +196,9 @@ func (e ProofEvent) check(roots, stampRoots *x509.CertPool) (c CheckedEvent, err
 	}
 	c.Closing, c.Holder, c.Day, c.Test = imprints.Name, imprints.Holder, imprints.Day, imprints.Test
 	if e.ImprintsSigned == nil {
+		if roots != nil || stampRoots != nil {
+			return c, fmt.Errorf("%w: the closing %s is not signed, so nobody vouches for it", errProof, imprints.Name)
+		}
 		return c, nil
 	}
 	v, err := sign.Verify(e.ImprintsSigned, roots, stampRoots)
@@ -201,6 +207,9 @@ func (e ProofEvent) check(roots, stampRoots *x509.CertPool) (c CheckedEvent, err
 	}
 	if !bytes.Equal(v.Content, e.Imprints) {
 		return c, fmt.Errorf("%w: other imprints were signed", errProof)
+	}
+	if v.Stamp == nil && stampRoots != nil {
+		return c, fmt.Errorf("%w: the closing %s has no time stamp", errProof, imprints.Name)
 	}
 	c.Signer, c.Issuer, c.Signed = v.Signer.Subject.String(), v.Signer.Issuer.String(), &v.Time
 	if v.Stamp != nil {

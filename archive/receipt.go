@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/protodaemon/protodaemon/cms"
@@ -124,6 +125,7 @@ func xmlValues(b []byte, within int) (map[string][]string, error) {
 	d.CharsetReader = nil
 	d.Entity = map[string]string{}
 	var path []string
+	var ended bool
 	var text strings.Builder
 	for {
 		token, err := d.Token()
@@ -137,6 +139,9 @@ func xmlValues(b []byte, within int) (map[string][]string, error) {
 		case xml.Directive:
 			return nil, errors.New("it has a document type declaration")
 		case xml.StartElement:
+			if ended {
+				return nil, errors.New("it is not one document: something follows its root")
+			}
 			path = append(path, strings.ToLower(t.Name.Local))
 			if len(path) > maxReceiptDepth {
 				return nil, errors.New("it is nested too deeply")
@@ -151,6 +156,7 @@ func xmlValues(b []byte, within int) (map[string][]string, error) {
 			text.Reset()
 			name := path[len(path)-1]
 			path = path[:len(path)-1]
+			ended = len(path) == 0
 			if name == "rapportoversamento" && strings.HasPrefix(value, "<") && within == 0 {
 				inner, err := xmlValues([]byte(value), 1)
 				if err != nil {
@@ -194,20 +200,30 @@ func jsonValues(b []byte) (map[string][]string, error) {
 
 // concerns tells whether the receipt names the package: by its identity, by
 // the daily register's name, or by the digest of the package or a file in it.
+// One that holds the digest of a former version of the package is of that one.
 func (r Receipt) concerns(c register.Closing) bool {
+	var named, former, present bool
 	for id := range strings.SplitSeq(r.Identity, "\n") {
-		if c.Parcel != nil && id == c.Parcel.Identity || id == c.Name {
-			return true
+		named = named || c.Parcel != nil && id == c.Parcel.Identity || id == c.Name
+	}
+	for _, f := range c.Files {
+		if !r.holds(f) {
+			continue
+		}
+		named = true
+		if f.Role == register.FilePackage {
+			current := c.Parcel != nil && f.Name == c.Parcel.File
+			former, present = former || !current, present || current
 		}
 	}
-	for _, d := range r.Digests {
-		for _, f := range c.Files {
-			if strings.EqualFold(d, hex.EncodeToString(f.SHA256[:])) || d == base64.StdEncoding.EncodeToString(f.SHA256[:]) {
-				return true
-			}
-		}
-	}
-	return false
+	return named && (present || !former)
+}
+
+// holds tells whether the receipt has the digest of a file.
+func (r Receipt) holds(f register.ClosingFile) bool {
+	return slices.ContainsFunc(r.Digests, func(d string) bool {
+		return strings.EqualFold(d, hex.EncodeToString(f.SHA256[:])) || d == base64.StdEncoding.EncodeToString(f.SHA256[:])
+	})
 }
 
 // take records a receipt: the closing is accepted or rejected by it.

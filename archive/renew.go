@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ const (
 	renewBefore = 90 * 24 * time.Hour
 	// renewEvery is how often that is looked at.
 	renewEvery = 24 * time.Hour
+	// renewGain is how much later than the old stamp's certificate the new one's
+	// has to expire: an authority may go on with an old certificate.
+	renewGain = 7 * 24 * time.Hour
 	// renewAtOnce bounds the closings that one stamp renews.
 	renewAtOnce = 500
 )
@@ -25,7 +29,8 @@ const (
 // Evidence renewal, after the idea of RFC 4998 and plain enough for sha256sum
 // and openssl: a list of the SHA-256 of all files of many closings, those of
 // earlier renewals included, in the format of sha256sum, and one time stamp
-// over the list. As long as each list is stamped before the stamp inside it
+// over the list. Packages are left out: they only
+// hold the others. As long as each list is stamped before the stamp inside it
 // expires, the newest one proves them all.
 //
 // renew renews what is about to expire and tells when to look again.
@@ -44,7 +49,11 @@ func (k *keeper) renew(ctx context.Context) (time.Time, error) {
 		return again, err
 	}
 	for batch := range slices.Chunk(expiring, renewAtOnce) {
-		if err := k.renewTogether(ctx, batch); err != nil {
+		err := k.renewTogether(ctx, batch)
+		if errors.Is(err, errNoGain) {
+			return time.Now().Add(renewGain), err
+		}
+		if err != nil {
 			return time.Now().Add(retryMax), fmt.Errorf("renewing the evidence of %d closings: %w", len(batch), err)
 		}
 	}
@@ -86,17 +95,26 @@ func evidenceUntil(c register.Closing) (end time.Time) {
 	return end
 }
 
+// errNoGain: the authority still stamps with a certificate that expires as
+// soon.
+var errNoGain = errors.New("the time stamping authority's certificate expires as soon as that of the stamps to be renewed; name another authority")
+
 // renewTogether stamps one list for the closings and records it with each.
 func (k *keeper) renewTogether(ctx context.Context, closings []register.Closing) error {
 	var list strings.Builder
-	number := 0
+	number := 0 // of the closing that was renewed most often
 	for _, c := range closings {
+		before := 0
 		for _, f := range c.Files {
+			if f.Role == register.FilePackage {
+				continue // holds the others, and is the conservator's to keep
+			}
 			fmt.Fprintf(&list, "%s  %s/%s\n", f.SHA256, c.Name, f.Name)
 			if f.Role == register.FileRenewal {
-				number++
+				before++
 			}
 		}
+		number = max(number, before)
 	}
 	first := closings[0]
 	stem := fmt.Sprintf("rinnovo-%s-%s-%03d", first.Register, time.Now().UTC().Format("20060102"), number+1)
@@ -108,6 +126,10 @@ func (k *keeper) renewTogether(ctx context.Context, closings []register.Closing)
 	token, err := sign.Stamp(ctx, authorities, digest[:])
 	if err != nil {
 		return err
+	}
+	k.archive.metrics.stamped()
+	if token.Certificate == nil || token.Certificate.NotAfter.Sub(evidenceUntil(first)) < renewGain {
+		return errNoGain
 	}
 	plain, err := k.keepBytes(ctx, stem+".txt", "text/plain", register.FileRenewal, []byte(list.String()))
 	if err != nil {
@@ -127,6 +149,5 @@ func (k *keeper) renewTogether(ctx context.Context, closings []register.Closing)
 			return err
 		}
 	}
-	k.archive.metrics.stamped()
 	return nil
 }

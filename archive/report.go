@@ -179,6 +179,12 @@ func (w writing) entryRow(h register.Happening) [][]string {
 	if e.State == register.Lost {
 		subject = joined(" – ", "PERDUTA", subject)
 	}
+	if e.Annulment != nil {
+		subject = joined(" – ", "ANNULLATO", subject)
+	}
+	if h.Recovery != nil {
+		subject = joined(" – ", subject, "registrata il "+w.day(e.Day)+", ripresa dopo un ripristino")
+	}
 	return [][]string{append(row, parties(e), subject, e.Classification, reference, fmt.Sprint(len(e.Attachments)))}
 }
 
@@ -224,11 +230,14 @@ var digestColumns = []pdfa.Column{
 
 func (w writing) digestRows(h register.Happening) (rows [][]string) {
 	e := h.Entry
-	if h.Change != nil || w.masked(e) {
+	if h.Change != nil {
 		return nil
 	}
 	if e.Size > 0 {
 		rows = append(rows, []string{e.Number, "messaggio originale", fmt.Sprint(e.Size), e.Message.String()})
+	}
+	if w.masked(e) {
+		return rows
 	}
 	for _, a := range e.Attachments {
 		rows = append(rows, []string{e.Number, a.Name, fmt.Sprint(a.Size), a.SHA256.String()})

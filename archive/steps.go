@@ -93,15 +93,7 @@ func (k *keeper) read(ctx context.Context, c register.Closing, role string) (b [
 	if !ok {
 		return nil, f, fmt.Errorf("closing %s has no file %s", c.ID, role)
 	}
-	blob, err := k.open(ctx, f)
-	if err != nil {
-		return nil, f, err
-	}
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	b, err = readAll(blob, maxSigned)
-	if err == nil && store.Sum(b) != f.SHA256 {
-		err = fmt.Errorf("%s is damaged: it does not hold the bytes it is named after", f.Name)
-	}
+	b, err = k.readFile(ctx, f)
 	return b, f, err
 }
 

@@ -195,6 +195,9 @@ type CSC struct {
 	CAFile           string     `yaml:"ca_file" path:"file"`
 }
 
+// Given tells whether a key is named at all.
+func (s Sign) Given() bool { return s.PKCS12File != "" || s.PKCS11 != PKCS11{} || s.CSC != CSC{} }
+
 // Timestamp is a time stamping service (RFC 3161); an empty URL: none.
 type Timestamp struct {
 	Name         string     `yaml:"name"`

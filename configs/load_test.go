@@ -72,6 +72,7 @@ func TestExampleLoads(t *testing.T) {
 	c.Organizations, c.Include = nil, nil
 	want := Default()
 	want.HTTP.TrustedProxies, want.PEC.Trust = []string{}, []string{}
+	want.Closing.Holidays, want.Closing.Timestamp.Others = []string{}, []Authority{}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("the example does not show the defaults:\n got %+v\nwant %+v", *c, want)
 	}

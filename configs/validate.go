@@ -169,6 +169,9 @@ func (v *validator) deliver(path string, d Deliver) {
 		}
 	case "http":
 		v.url(path+".url", d.URL, "https", "http")
+		if u, err := url.Parse(d.URL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+			v.bad(path+".url", "is not encrypted", "begin it with https://; http:// is for this machine only")
+		}
 		if (d.ClientCertFile == "") != (d.ClientKeyFile == "") {
 			v.bad(path+".client_cert_file", "needs both client_cert_file and client_key_file, or neither", "")
 		}

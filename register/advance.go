@@ -71,6 +71,10 @@ func (d *draft) advance(id string, s Advance) (c Closing, moved bool, err error)
 		c.Parcel = s.Parcel
 	}
 	what := closingChange{Change: "files"}
+	if (s.To == ClosingSigned || s.To == ClosingStamped) && c.Parcel != nil {
+		// A package that was made before and has not gone out lacks what is new.
+		c.Parcel = &Parcel{Identity: c.Parcel.Identity, Version: c.Parcel.Version + 1}
+	}
 	if s.To != "" {
 		c.Reached, what.Change = s.To, string(s.To)
 	}

@@ -178,7 +178,11 @@ type Happening struct {
 	ByName string
 	// Change is nil when the entry was registered.
 	Change *Change
-	Entry  Entry
+	// Recovery is set where the registration itself was lost with an older
+	// state of the store and is entered again (Recover), before any closing told
+	// of it.
+	Recovery *Change
+	Entry    Entry
 	// Raw is the entry as the record holds it: what the Merkle tree's leaf is
 	// made of.
 	Raw []byte
@@ -215,6 +219,9 @@ type ClosingRules struct {
 	// EmptyDays says for which days without anything an empty register is
 	// written: working, all or none.
 	EmptyDays string
+	// Final is the state in which a closing is done: accepted, which empty means
+	// too, or an earlier one where nothing is delivered.
+	Final ClosingState
 	// SameDay says what happens to what comes after today was closed:
 	// supplement, or refuse until midnight.
 	SameDay string

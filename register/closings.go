@@ -118,7 +118,7 @@ var showsNoEntry = map[string]bool{
 	FileReceipt: true, FileRenewal: true, FileRenewalStamp: true,
 }
 
-// UnfinishedClosings are those that have not been accepted, oldest first.
+// UnfinishedClosings are those that are not done, oldest first.
 func (o *Office) UnfinishedClosings(ctx context.Context, org, register string) ([]Closing, error) {
 	b, err := o.book(org, register)
 	if err != nil {
@@ -127,8 +127,8 @@ func (o *Office) UnfinishedClosings(ctx context.Context, org, register string) (
 	return b.unfinished(ctx)
 }
 
-// unfinished reads the closings from the oldest that is not accepted on. Which
-// that is, is remembered: closings are accepted about in their order.
+// unfinished reads the closings from the oldest that is not done on. Which that
+// is, is remembered: closings are done about in their order.
 func (b *book) unfinished(ctx context.Context) ([]Closing, error) {
 	b.tallyMu.Lock()
 	defer b.tallyMu.Unlock()
@@ -139,7 +139,7 @@ func (b *book) unfinished(ctx context.Context) ([]Closing, error) {
 		if err != nil {
 			return false, err
 		}
-		if c.Reached != ClosingAccepted {
+		if !b.done(c) {
 			all = append(all, c)
 		} else if len(all) == 0 {
 			settled = row.Key
@@ -232,7 +232,7 @@ func (b *book) day(t time.Time, today string, last *Closing, open []tally, close
 			d.Due = !d.Open && (d.Due || n.entries+n.changes > 0)
 		}
 	}
-	waiting := d.Due || slices.ContainsFunc(closed, Closing.undelivered)
+	waiting := d.Due || slices.ContainsFunc(closed, b.undelivered)
 	d.Late = waiting && today > d.Deadline
 	return d
 }
@@ -247,9 +247,22 @@ func (d *Day) count(entries int, first, last string) {
 	}
 }
 
+// progress orders the states; one that conservation rejected is to be delivered
+// again.
+var progress = []ClosingState{ClosingRejected, ClosingClosed, ClosingSigned, ClosingStamped, ClosingDelivered, ClosingAccepted}
+
+// done tells whether nothing more is to come for the closing.
+func (b *book) done(c Closing) bool {
+	final := b.conf.Closing.Final
+	if final == "" {
+		final = ClosingAccepted
+	}
+	return slices.Index(progress, c.Reached) >= slices.Index(progress, final)
+}
+
 // undelivered tells whether the closing still has to go to conservation.
-func (c Closing) undelivered() bool {
-	return c.Reached != ClosingDelivered && c.Reached != ClosingAccepted
+func (b *book) undelivered(c Closing) bool {
+	return !b.done(c) && c.Reached != ClosingDelivered
 }
 
 // Overdue tells whether the closing was delivered longer ago than a receipt may

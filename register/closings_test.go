@@ -268,3 +268,39 @@ func TestRecoverClosings(t *testing.T) {
 		}
 	})
 }
+
+// What was lost before any closing told of it is told as registered, under its
+// own number, and not as a change of what nobody ever read.
+func TestRecoveredEntriesAreRegistered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openAt(t, register.ClosingRules{EmptyDays: "none"})
+		until(at(3, 9))
+		d.entry(d.confirmed("one"))
+		until(at(4, 9))
+		d.closeThrough("")
+		kept := d.yesterday()
+		two := d.entry(d.confirmed("two"))
+		if _, err := d.Annul(t.Context(), manager, org, book, two.Year, two.Number, register.Annulment{Reason: "doppio", Authorization: "atto n. 1"}); err != nil {
+			t.Fatal(err)
+		}
+		d.confirmed("three")
+		d.putBack(kept)
+		if _, err := d.Recover(t.Context(), manager, org, book, register.Recovery{Reason: reason, Authority: authority}); err != nil {
+			t.Fatal(err)
+		}
+		d.confirmed("four")
+		until(at(5, 9))
+		made := d.closeThrough("")
+		if len(made) != 1 || made[0].Entries != 3 || made[0].Changes != 0 || made[0].FirstNumber != "0000002" || made[0].LastNumber != "0000004" {
+			t.Fatalf("the closing is %+v", made)
+		}
+		var told []register.Happening
+		err := d.Happenings(t.Context(), made[0], func(h register.Happening) error {
+			told = append(told, h)
+			return nil
+		})
+		if err != nil || len(told) != 3 || told[0].Recovery == nil || told[0].Recovery.Reason != reason || told[0].Entry.Annulment == nil || told[1].Recovery == nil || told[2].Recovery != nil {
+			t.Errorf("it tells %+v, %v", told, err)
+		}
+	})
+}

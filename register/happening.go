@@ -44,9 +44,17 @@ func happening(r store.Stored) (h Happening, ok bool, err error) {
 	}
 	h.Seq, h.Record, h.At, h.By, h.ByName = r.Seq, r.Hash, r.Time, line.Data.By, line.Data.Name
 	if r.Type == typeEntryChanged {
-		h.Change = new(Change)
-		if err := json.Unmarshal(line.Data.Detail, h.Change); err != nil {
+		var c struct {
+			Change
+			Registers bool `json:"registers"`
+		}
+		if err := json.Unmarshal(line.Data.Detail, &c); err != nil {
 			return h, false, fmt.Errorf("decoding the change of record %d: %w", r.Seq, err)
+		}
+		if c.Registers {
+			h.Recovery = &c.Change
+		} else {
+			h.Change = &c.Change
 		}
 	}
 	return h, true, nil

@@ -224,7 +224,7 @@ func (b *book) collectDays(ctx context.Context, now time.Time, gauge func(*prome
 	states := map[ClosingState]int{}
 	for _, c := range unfinished {
 		states[c.State]++
-		if c.undelivered() {
+		if b.undelivered(c) {
 			deadlines = append(deadlines, c.Deadline)
 		}
 	}

@@ -55,6 +55,9 @@ type recovery struct {
 	Authority string `json:"authority"`
 	LostFrom  uint64 `json:"lost_from,omitempty"` // sequences that the witness knows
 	LostTo    uint64 `json:"lost_to,omitempty"`
+	// Registers: no closing has told of the entry yet; the next one tells of it
+	// as registered.
+	Registers bool `json:"registers,omitempty"`
 }
 
 // Recover names the numbers that the witness knows and the store lost and,
@@ -90,7 +93,8 @@ func (o *Office) Recover(ctx context.Context, a Actor, org, register string, r R
 		return result, fmt.Errorf("recovering %s: %w", b.name, err)
 	}
 	err = b.resume(ctx, a, r, lost, func(d *draft) error {
-		return errors.Join(d.reenter(b, a, r, entries), d.reclose(a, lost))
+		told, err := b.toldThrough(ctx, lost)
+		return errors.Join(err, d.reenter(b, a, r, entries, told), d.reclose(a, lost))
 	})
 	if err != nil {
 		return result, fmt.Errorf("recovering %s: %w", b.name, err)

@@ -8,18 +8,19 @@ import (
 	"github.com/protodaemon/protodaemon/store"
 )
 
-// reenter adds the records that enter the lost numbers again.
-func (d *draft) reenter(b *book, a Actor, r Recovery, entries []*lostEntry) error {
+// reenter adds the records that enter the lost numbers again; told are the
+// numbers up to which a closing tells of each year.
+func (d *draft) reenter(b *book, a Actor, r Recovery, entries []*lostEntry, told map[int]uint64) error {
 	for _, e := range entries {
 		c := change{
 			typ:      typeEntryChanged,
 			fact:     fact{By: a.User, Name: a.Name, Entry: entryRef(b.conf.ID, e.year, fmt.Sprintf("%07d", e.n))},
 			counters: map[string]uint64{counterName(e.year): max(e.n, d.counters[counterName(e.year)])},
 		}
-		detail := recovery{Change: "recovered", Reason: r.Reason, Authority: r.Authority}
+		detail := recovery{Change: changeRecovered, Reason: r.Reason, Authority: r.Authority, Registers: e.n > told[e.year]}
 		row := e.row
 		if e.missing != "" {
-			detail.Change = "lost"
+			detail.Change = changeLost
 			e.entry.State, e.entry.Lost = Lost, &Loss{Reason: r.Reason, Authority: r.Authority, At: d.at}
 			row = encode(e.entry)
 		}

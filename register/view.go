@@ -65,7 +65,7 @@ type book struct {
 
 	tallyMu sync.Mutex
 	tallies tallies // of what no closing tells of yet
-	settled string  // key of the closing up to which all are accepted
+	settled string  // key of the closing up to which all are done
 }
 
 // openAgency opens all that belongs to an organization; what fails puts it

@@ -47,19 +47,19 @@ stamp() {
 
 # Verifica la firma $1, che deve contenere il file $2.
 signature() {
-  at=$(date +%s)
   set -- "$1" "$2" $(places "$1")
   if [ $# -eq 6 ]; then
     openssl asn1parse -inform DER -in "$1" -strparse "$3" -noout -out "$work/token" 2>/dev/null || { fail "$1: la marca non si legge"; return; }
     digest=$(tail -c +$(($4 + $5 + 1)) "$1" | head -c "$6" | sha256sum | cut -d' ' -f1)
     at=$(stamp "$work/token" "$digest") || { fail "$1: la marca temporale"; return; }
     stamped=$((stamped + 1))
+    # Il certificato doveva valere all'ora della marca.
+    time="-attime $at"
   else
-    at=$(date -u -d "$(xpath "$(dirname "$2")/$name.xml" "//*[local-name()='DataChiusura']")" +%s)
-    at=$((at + 86400))
+    # Senza marca l'ora la dice solo chi firma: conta la copia marcata.
+    time=-no_check_time
   fi
-  openssl cms -verify -cades -binary -inform DER -in "$1" -CAfile "$ca" $partial -purpose any -attime "$at" -out "$work/content" >"$work/cms" 2>&1 ||
-    openssl cms -verify -cades -binary -inform DER -in "$1" -CAfile "$ca" $partial -purpose any -no_check_time -out "$work/content" >"$work/cms" 2>&1 ||
+  openssl cms -verify -cades -binary -inform DER -in "$1" -CAfile "$ca" $partial -purpose any $time -out "$work/content" >"$work/cms" 2>&1 ||
     { cat "$work/cms" >&2; fail "$1: la firma"; return; }
   cmp -s "$work/content" "$2" || fail "$1 contiene un altro file"
   signed=$((signed + 1))

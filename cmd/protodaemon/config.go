@@ -69,7 +69,7 @@ func organizationOf(o configs.Organization) register.Organization {
 			Segnatura: r.Segnatura,
 			Closing: register.ClosingRules{
 				EmptyDays: r.Closing.EmptyDays, SameDay: r.Closing.SameDay, Reserved: r.Closing.Reserved,
-				Patron: r.Closing.Patron, Holidays: r.Closing.Holidays,
+				Patron: r.Closing.Patron, Holidays: r.Closing.Holidays, Final: finalState(r.Closing),
 			},
 		}
 		for _, m := range r.Mailboxes {
@@ -80,4 +80,17 @@ func organizationOf(o configs.Organization) register.Organization {
 		org.Registers = append(org.Registers, book)
 	}
 	return org
+}
+
+// finalState is how far a register's closings go with what is configured.
+func finalState(c configs.Closing) register.ClosingState {
+	switch {
+	case c.Deliver.Kind != "directory" || c.Deliver.Path != "":
+		return register.ClosingAccepted
+	case !c.Sign.Given():
+		return register.ClosingClosed
+	case c.Timestamp.URL == "":
+		return register.ClosingSigned
+	}
+	return register.ClosingStamped
 }
