@@ -29,11 +29,26 @@ type summary struct {
 	changes     int
 	// gap: a number is not the one after that before it.
 	gap bool
+	// told are the happenings without their Raw, so that the journal is read
+	// once; nil: they are too many to be held.
+	told []register.Happening
 }
 
+// maxTold bounds the happenings that are held, by the size of their Raw. A day
+// of 10,000 entries is below it; of a larger one the journal is read again for
+// each part that is written.
+const maxTold = 24 << 20
+
 func summarize(ev events) (s summary, err error) {
+	held := 0
 	err = ev(func(h register.Happening) error {
 		s.leaves = append(s.leaves, leaf(h))
+		if held += len(h.Raw); held <= maxTold {
+			h.Raw = nil
+			s.told = append(s.told, h)
+		} else {
+			s.told = nil
+		}
 		if h.Change != nil {
 			s.changes++
 			return nil
@@ -48,6 +63,16 @@ func summarize(ev events) (s summary, err error) {
 		return nil
 	})
 	return s, err
+}
+
+// again are the events that were held.
+func (s summary) again(yield func(register.Happening) error) error {
+	for _, h := range s.told {
+		if err := yield(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // follows tells whether an entry has the number after another's.
@@ -74,6 +99,9 @@ func compose(ctx context.Context, c register.Closing, ev events, keep keep, open
 	c.Entries, c.Changes, c.Root = s.entries, s.changes, rootOf(s.leaves)
 	if s.entries > 0 {
 		c.FirstNumber, c.LastNumber = s.first.Number, s.last.Number
+	}
+	if s.told != nil {
+		ev = s.again
 	}
 	w := writing{c: c, s: s, ev: ev, location: location}
 	data, err := keep(ctx, c.Name+".xml", mediaXML, register.FileXML, w.xml)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -50,9 +49,16 @@ type carrier interface {
 	// send returns what the other side calls it, and its receipt when that is
 	// the answer.
 	send(ctx context.Context, p parcel) (sent string, receipt []byte, err error)
-	// receipts returns what has come back for a package, oldest first; also
-	// what was returned before.
-	receipts(ctx context.Context, p parcel) ([][]byte, error)
+	// receipts returns what may have come back for a package; also what was
+	// returned before.
+	receipts(ctx context.Context, p parcel) ([]answer, error)
+}
+
+// answer is a file that may be a package's receipt. sure: where it lay or how
+// it is called says that it is.
+type answer struct {
+	content []byte
+	sure    bool
 }
 
 // deliveryError is a failure with its stable code.
@@ -209,7 +215,7 @@ func folderError(path string, err error) error {
 // The bounds of one look for receipts.
 const maxReceiptFiles = 50_000
 
-func (f folder) receipts(_ context.Context, p parcel) (all [][]byte, err error) {
+func (f folder) receipts(_ context.Context, p parcel) (all []answer, err error) {
 	entries, err := os.ReadDir(f.receiptsPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -218,14 +224,22 @@ func (f folder) receipts(_ context.Context, p parcel) (all [][]byte, err error) 
 		return nil, folderError(f.receiptsPath, err)
 	}
 	for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
-		if !mayConcern(e.Name(), p) || !e.Type().IsRegular() {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // taken away meanwhile
+		}
+		if err != nil {
+			return nil, folderError(f.receiptsPath, err)
+		}
+		look, sure := mayConcern(info, p)
+		if !look {
 			continue
 		}
 		b, err := readReceiptFile(filepath.Join(f.receiptsPath, e.Name()))
 		if err != nil {
 			return nil, folderError(f.receiptsPath, err)
 		}
-		all = append(all, b)
+		all = append(all, answer{b, sure})
 	}
 	return all, nil
 }
@@ -243,12 +257,27 @@ func readReceiptFile(name string) (b []byte, err error) {
 // refused as a receipt: it must not hide the others that lie beside it.
 func readReceipt(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxReceipt+1)) }
 
-// mayConcern tells by its name whether a file may be a package's receipt: the
-// name holds that of the package or of the daily register, and is not the
-// package's own.
-func mayConcern(name string, p parcel) bool {
-	return name != p.file.Name && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".zip") && !strings.HasSuffix(name, ".part") &&
-		strings.Contains(path.Base(name), p.closing.Name)
+// clocksApart is how far the clock of a destination may be behind ours.
+const clocksApart = 24 * time.Hour
+
+// mayConcern tells whether a file is worth a look as a package's receipt. It is
+// sure of one whose name holds that of the daily register. One with another
+// name may be: conservators call them as they like; but none from before the
+// delivery, and none that names another daily register of this register.
+func mayConcern(f fs.FileInfo, p parcel) (look, sure bool) {
+	name := f.Name()
+	if !f.Mode().IsRegular() || name == p.file.Name || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".zip") || strings.HasSuffix(name, ".part") {
+		return false, false
+	}
+	if strings.Contains(name, p.closing.Name) {
+		return true, true
+	}
+	sent := p.closing.ClosedAt
+	if c := p.closing.Parcel; c != nil && c.SentAt != nil {
+		sent = *c.SentAt
+	}
+	series, _, _ := strings.Cut(p.closing.Name, "-"+strings.ReplaceAll(p.closing.Day, "-", ""))
+	return !strings.Contains(name, series+"-") && f.ModTime().After(sent.Add(-clocksApart)), false
 }
 
 func digestOf(r io.Reader) (d store.Digest, err error) {

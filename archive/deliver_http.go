@@ -195,7 +195,7 @@ func retryAfter(h http.Header) time.Duration {
 }
 
 // receipts asks where the delivery was told that the receipt would be.
-func (s poster) receipts(ctx context.Context, p parcel) ([][]byte, error) {
+func (s poster) receipts(ctx context.Context, p parcel) ([]answer, error) {
 	if p.closing.Parcel == nil || !strings.HasPrefix(p.closing.Parcel.Sent, s.url.Scheme+"://"+s.url.Host) {
 		return nil, nil
 	}
@@ -207,5 +207,5 @@ func (s poster) receipts(ctx context.Context, p parcel) ([][]byte, error) {
 	if err != nil || len(strings.TrimSpace(string(b))) == 0 {
 		return nil, err
 	}
-	return [][]byte{b}, nil
+	return []answer{{b, true}}, nil
 }

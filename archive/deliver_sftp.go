@@ -257,7 +257,7 @@ func (s sftpServer) transferError(err error) error {
 	return failure(codeUnreachable, "the connection to %s broke: %w", s.addr, err)
 }
 
-func (s sftpServer) receipts(ctx context.Context, p parcel) (all [][]byte, err error) {
+func (s sftpServer) receipts(ctx context.Context, p parcel) (all []answer, err error) {
 	where := s.conf.Receipts
 	if where == "" {
 		where = path.Join(s.conf.Path, "ricevute")
@@ -271,7 +271,8 @@ func (s sftpServer) receipts(ctx context.Context, p parcel) (all [][]byte, err e
 			return err
 		}
 		for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
-			if !mayConcern(e.Name(), p) || !e.Mode().IsRegular() {
+			look, sure := mayConcern(e, p)
+			if !look {
 				continue
 			}
 			in, err := c.Open(path.Join(where, e.Name()))
@@ -282,7 +283,7 @@ func (s sftpServer) receipts(ctx context.Context, p parcel) (all [][]byte, err e
 			if err = errors.Join(err, in.Close()); err != nil {
 				return err
 			}
-			all = append(all, b)
+			all = append(all, answer{b, sure})
 		}
 		return nil
 	})

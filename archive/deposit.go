@@ -80,17 +80,23 @@ func (k *keeper) receipt(ctx context.Context, c register.Closing) (register.Clos
 		return c, fmt.Errorf("looking for the receipt of %s: %w", p.file.Name, err)
 	}
 	var refused error
-	for _, b := range found {
-		if k.taken(c, b) {
+	for _, a := range found {
+		if k.taken(c, a.content) || !a.sure && !isReceiptOf(a.content, c) {
 			continue
 		}
-		after, err := k.take(ctx, c, b)
+		after, err := k.take(ctx, c, a.content)
 		if err == nil {
 			return after, nil
 		}
 		refused = errors.Join(refused, err)
 	}
 	return c, refused
+}
+
+// isReceiptOf tells whether a file is the receipt of a closing's package.
+func isReceiptOf(b []byte, c register.Closing) bool {
+	r, err := parseReceipt(b)
+	return err == nil && r.concerns(c)
 }
 
 // taken tells whether a receipt was taken before: that of a package that was

@@ -41,13 +41,16 @@ func (w writing) xml(to io.Writer) error {
 	return x.end(rootRegister)
 }
 
-// list writes the happenings that are changes, or those that are not.
-func (w writing) list(x *xmlWriter, name string, changed bool, write func(*xmlWriter, register.Happening)) (err error) {
+// list writes the happenings that are changes, or those that are not, each with
+// its leaf.
+func (w writing) list(x *xmlWriter, name string, changed bool, write func(*xmlWriter, register.Happening, store.Digest)) (err error) {
 	x.in(name, func() {
+		n := 0
 		err = w.ev(func(h register.Happening) error {
 			if (h.Change != nil) == changed {
-				write(x, h)
+				write(x, h, w.s.leaves[n])
 			}
+			n++
 			return x.err
 		})
 	})
@@ -138,7 +141,7 @@ func writeJournal(x *xmlWriter, c register.Closing) {
 	}
 }
 
-func (w writing) entry(x *xmlWriter, h register.Happening) {
+func (w writing) entry(x *xmlWriter, h register.Happening, leaf store.Digest) {
 	e := h.Entry
 	x.in("Registrazione", func() {
 		x.put("Evento", strconv.FormatUint(h.Seq, 10))
@@ -159,7 +162,7 @@ func (w writing) entry(x *xmlWriter, h register.Happening) {
 		}
 		x.put("Registrante", or(e.ConfirmedBy.By, "ignoto"))
 		w.later(x, h)
-		x.put("Foglia", leaf(h).String())
+		x.put("Foglia", leaf.String())
 	})
 }
 
@@ -245,7 +248,7 @@ func (w writing) content(x *xmlWriter, e register.Entry) {
 	}
 }
 
-func (w writing) change(x *xmlWriter, h register.Happening) {
+func (w writing) change(x *xmlWriter, h register.Happening, leaf store.Digest) {
 	x.in("Modifica", func() {
 		x.put("Evento", strconv.FormatUint(h.Seq, 10))
 		x.put("Tipo", or(changes[h.Change.Kind], h.Change.Kind))
@@ -266,7 +269,7 @@ func (w writing) change(x *xmlWriter, h register.Happening) {
 				x.put("Dopo", f.After)
 			})
 		}
-		x.put("Foglia", leaf(h).String())
+		x.put("Foglia", leaf.String())
 	})
 }
 

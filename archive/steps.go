@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/hex"
@@ -95,6 +96,16 @@ func (k *keeper) read(ctx context.Context, c register.Closing, role string) (b [
 	}
 	b, err = k.readFile(ctx, f)
 	return b, f, err
+}
+
+// readSized reads a file whose size is known, in one piece of memory.
+func readSized(r io.Reader, size int64) ([]byte, error) {
+	if size > maxSigned {
+		return nil, fmt.Errorf("it has more than %d bytes", maxSigned)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := b.ReadFrom(io.LimitReader(r, size+1))
+	return b.Bytes(), err
 }
 
 func readAll(r io.Reader, most int64) ([]byte, error) {

@@ -192,7 +192,7 @@ func (k *keeper) readFile(ctx context.Context, f register.ClosingFile) (b []byte
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, blob.Close()) }()
-	b, err = readAll(blob, maxSigned)
+	b, err = readSized(blob, f.Size)
 	if err == nil && store.Sum(b) != f.SHA256 {
 		err = fmt.Errorf("%s is damaged: it does not hold the bytes it is named after", f.Name)
 	}

@@ -155,8 +155,8 @@ func (h *hall) coveredOnce(numbers int) {
 	}
 	for _, c := range page.Items {
 		states[c.State]++
-		for part := range strings.SplitSeq(string(h.read(c, register.FileXML)), "<Registrazione>") {
-			if n, ok := strings.CutPrefix(strings.TrimSpace(part), "<Numero>"); ok {
+		for _, part := range strings.Split(string(h.read(c, register.FileXML)), "<Registrazione>")[1:] {
+			if _, n, ok := strings.Cut(part, "<Numero>"); ok {
 				seen[n[:7]]++
 			}
 		}

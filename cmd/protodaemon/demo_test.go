@@ -274,3 +274,71 @@ func trusting(t *testing.T, caFile string) *http.Client {
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
+
+// The demonstration closes too: signed, stamped and delivered by itself, all
+// marked as a test, and called accepted only with a receipt.
+func TestDemoCloses(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	d := startDemo(t, "", "--data", dir)
+	eventually(t, "something is pending", func() bool { return len(d.pending(t)) > 0 })
+	if _, err := confirm(t.Context(), d.process, d.pending(t)[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	today := time.Now().In(romeTime(t)).Format(time.DateOnly)
+	if status, body := d.do(t, http.MethodPost, demoBook+"/closings", `{"through":"`+today+`"}`); status != http.StatusCreated {
+		t.Fatalf("closing: %d %s", status, body)
+	}
+	type closing struct {
+		Name, State, Outcome string
+		Test                 bool
+		Files                []struct{ Name, Role string }
+	}
+	var c closing
+	stands := func(state string) func() bool {
+		return func() bool {
+			c = list[closing](t, d.process, demoBook+"/closings")[0]
+			return c.State == state
+		}
+	}
+	eventually(t, "the closing is delivered", stands("delivered"))
+	if !c.Test || c.Outcome != "consegnato, rapporto di versamento in attesa" || len(c.Files) != 9 {
+		t.Errorf("it stands at %+v", c)
+	}
+	for _, f := range c.Files {
+		if f.Role != "register-pdf" && f.Role != "register-xml" {
+			continue
+		}
+		_, file := d.do(t, http.MethodGet, demoBook+"/closings/"+today+".0/files/"+f.Name, "")
+		if f.Role == "register-xml" && !bytes.Contains(file, []byte("<Prova>true</Prova>")) {
+			t.Errorf("%s is not marked as a test", f.Name)
+		}
+		if f.Role == "register-pdf" {
+			name := filepath.Join(t.TempDir(), f.Name)
+			if err := os.WriteFile(name, file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := exec.Command("pdftotext", "-layout", name, "-").CombinedOutput(); err != nil || !bytes.Contains(text, []byte("PROVA")) {
+				t.Errorf("%s is not marked as a test: %v\n%s", f.Name, err, text)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "conservazione", "PdV-"+c.Name+".zip")); err != nil {
+		t.Error(err)
+	}
+	rdv := "<RapportoDiVersamento><IdentificativoPacchetto>PdV-" + c.Name + "</IdentificativoPacchetto><Esito>accettato</Esito></RapportoDiVersamento>"
+	if err := os.WriteFile(filepath.Join(dir, "conservazione", "ricevute", "RdV.xml"), []byte(rdv), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the receipt is taken", stands("accepted"))
+	d.stop(t)
+}
+
+func romeTime(t *testing.T) *time.Location {
+	t.Helper()
+	l, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
