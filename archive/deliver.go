@@ -224,15 +224,11 @@ func (f folder) receipts(_ context.Context, p parcel) (all []answer, err error) 
 		return nil, folderError(f.receiptsPath, err)
 	}
 	for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // taken away meanwhile
-		}
-		if err != nil {
-			return nil, folderError(f.receiptsPath, err)
-		}
-		look, sure := mayConcern(info, p)
+		look, sure := mayConcern(e.Name(), e.Type(), p)
 		if !look {
+			continue
+		}
+		if info, err := e.Info(); !sure && (err != nil || !info.ModTime().After(lookedFrom(p))) {
 			continue
 		}
 		b, err := readReceiptFile(filepath.Join(f.receiptsPath, e.Name()))
@@ -262,22 +258,26 @@ const clocksApart = 24 * time.Hour
 
 // mayConcern tells whether a file is worth a look as a package's receipt. It is
 // sure of one whose name holds that of the daily register. One with another
-// name may be: conservators call them as they like; but none from before the
-// delivery, and none that names another daily register of this register.
-func mayConcern(f fs.FileInfo, p parcel) (look, sure bool) {
-	name := f.Name()
-	if !f.Mode().IsRegular() || name == p.file.Name || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".zip") || strings.HasSuffix(name, ".part") {
+// name may be, because conservators call them as they like, but none that names
+// another daily register of this register.
+func mayConcern(name string, mode fs.FileMode, p parcel) (look, sure bool) {
+	if !mode.IsRegular() || name == p.file.Name || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".zip") || strings.HasSuffix(name, ".part") {
 		return false, false
 	}
 	if strings.Contains(name, p.closing.Name) {
 		return true, true
 	}
+	series, _, _ := strings.Cut(p.closing.Name, strings.ReplaceAll(p.closing.Day, "-", ""))
+	return !strings.Contains(name, series), false
+}
+
+// lookedFrom is the time from which on a file may be a receipt of the package.
+func lookedFrom(p parcel) time.Time {
 	sent := p.closing.ClosedAt
 	if c := p.closing.Parcel; c != nil && c.SentAt != nil {
 		sent = *c.SentAt
 	}
-	series, _, _ := strings.Cut(p.closing.Name, "-"+strings.ReplaceAll(p.closing.Day, "-", ""))
-	return !strings.Contains(name, series+"-") && f.ModTime().After(sent.Add(-clocksApart)), false
+	return sent.Add(-clocksApart)
 }
 
 func digestOf(r io.Reader) (d store.Digest, err error) {

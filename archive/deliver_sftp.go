@@ -271,8 +271,8 @@ func (s sftpServer) receipts(ctx context.Context, p parcel) (all []answer, err e
 			return err
 		}
 		for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
-			look, sure := mayConcern(e, p)
-			if !look {
+			look, sure := mayConcern(e.Name(), e.Mode(), p)
+			if !look || !sure && !e.ModTime().After(lookedFrom(p)) {
 				continue
 			}
 			in, err := c.Open(path.Join(where, e.Name()))
