@@ -113,14 +113,20 @@ func (p *pages) waitText(c register.Closing, s register.ClosingState) string {
 	if s == register.ClosingAccepted {
 		return "Consegnato, rapporto di versamento in attesa."
 	}
-	today := time.Now().In(p.zone).Format(time.DateOnly)
-	switch {
-	case c.Deadline < today:
-		return "Il termine era il " + shortDay(c.Deadline) + "."
-	case c.Deadline == today:
-		return "Il termine è oggi, " + shortDay(c.Deadline) + "."
+	return p.countdown(c.Deadline)
+}
+
+// countdown says how long it is until a deadline, which is the end of a day.
+func (p *pages) countdown(day string) string {
+	t, err := time.ParseInLocation(time.DateOnly, day, p.zone)
+	if err != nil {
+		return ""
 	}
-	return "Il termine è il " + shortDay(c.Deadline) + "."
+	left := time.Until(t.AddDate(0, 0, 1))
+	if left <= 0 {
+		return "Il termine era il " + shortDay(day) + ": è in ritardo di " + age(-left) + "."
+	}
+	return "Il termine è il " + shortDay(day) + ": mancano " + age(left) + "."
 }
 
 // stepText says when a step was done and what proves it.

@@ -250,9 +250,7 @@ func closingWord(c register.Closing, states []register.ClosingState) (tone, icon
 // chosen is a day in full.
 func (p *pages) chosen(b bookLink, cell calendarCell, t time.Time, states []register.ClosingState, manages bool) *chosenDay {
 	d := &chosenDay{calendarCell: cell, Title: fmt.Sprintf("%s %d %s", weekdays[t.Weekday()], t.Day(), months[t.Month()-1])}
-	if t, err := time.Parse(time.DateOnly, cell.Day.Deadline); err == nil {
-		d.Deadline = t.Format("02/01/2006")
-	}
+	d.Deadline = p.countdown(cell.Day.Deadline)
 	for _, c := range cell.Day.Closings {
 		shown := p.closingView(b, c, states, manages)
 		shown.Among = len(cell.Day.Closings) > 1
