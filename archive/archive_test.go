@@ -225,6 +225,16 @@ func (h *hall) close() {
 // enter registers an entry.
 func (h *hall) enter(subject string) register.Entry {
 	h.t.Helper()
+	r, err := h.office.Confirm(h.t.Context(), manager, h.arrive(subject).ID, register.Confirmation{Classification: "1.1"})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r.Entry
+}
+
+// arrive has a message come in.
+func (h *hall) arrive(subject string) register.Pending {
+	h.t.Helper()
 	h.arrived++
 	w, err := h.office.CreateBlob(h.t.Context(), org)
 	if err != nil {
@@ -246,11 +256,7 @@ func (h *hall) enter(subject string) register.Entry {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	r, err := h.office.Confirm(h.t.Context(), manager, p.ID, register.Confirmation{Classification: "1.1"})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return r.Entry
+	return p
 }
 
 func (h *hall) annul(e register.Entry) {

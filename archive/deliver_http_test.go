@@ -272,8 +272,8 @@ func TestHTTPAnswers(t *testing.T) {
 			if c = h.closing(c.ID); c.State != test.state || c.Trouble != nil {
 				t.Errorf("it stands at %s: %+v", c.State, c.Trouble)
 			}
-			if got := s.requests(); len(got) != 1 {
-				t.Errorf("%d requests", len(got))
+			if got := s.requests(); len(got) != 1 || c.Parcel.Sent != s.server.Listener.Addr().String() {
+				t.Errorf("%d requests, sent to %s", len(got), c.Parcel.Sent)
 			}
 			h.sound()
 		})

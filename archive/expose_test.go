@@ -9,7 +9,7 @@ import (
 	"github.com/protodaemon/protodaemon/store"
 )
 
-// What tests of other packages' kind need of the inside.
+// What the tests, which stand outside the package, need of its inside.
 
 // ParseReceipt is parseReceipt.
 func ParseReceipt(b []byte) (Receipt, error) { return parseReceipt(b) }
@@ -47,4 +47,13 @@ func Compose(ctx context.Context, c register.Closing, happenings []register.Happ
 // Pack writes the deposit package.
 func Pack(ctx context.Context, to io.Writer, profile Profile, p ParER, c register.Closing, open func(name string) store.Blob) error {
 	return pack(ctx, to, profile, p, c, func(_ context.Context, f register.ClosingFile) (store.Blob, error) { return open(f.Name), nil })
+}
+
+// RootFrom is the root to which an event of a proof leads.
+func RootFrom(e ProofEvent) string {
+	root, err := rootFrom(leafOf(e.Record, e.Entry), e.Index, e.Size, e.Path)
+	if err != nil {
+		panic(err)
+	}
+	return root.String()
 }

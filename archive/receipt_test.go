@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +68,8 @@ func TestReceiptForms(t *testing.T) {
 			"parer, accepted":       {parer("POSITIVO", "", c.Name), true, ""},
 			"parer, with warnings":  {parer("WARNING", "Formato non registrato", c.Name), true, "Formato non registrato"},
 			"parer, rejected":       {parer("NEGATIVO", "UD-002-001: già presente", c.Name), false, "UD-002-001: già presente"},
+			"parer, only inside":    {"<EsitoVersamento><RapportoVersamento>&lt;R>&lt;Numero>" + c.Name + "&lt;/Numero>&lt;CodiceEsito>POSITIVO&lt;/CodiceEsito>&lt;/R></RapportoVersamento></EsitoVersamento>", true, ""},
+			"parer, bad inside":     {"<EsitoVersamento><CodiceEsito>POSITIVO</CodiceEsito><RapportoVersamento>&lt;R>&lt;Numero>" + c.Name + "&lt;/Numero>&lt;CodiceEsito>NEGATIVO&lt;/CodiceEsito>&lt;/R></RapportoVersamento></EsitoVersamento>", false, ""},
 			"one part was rejected": {"<a><Numero>" + c.Name + "</Numero><Esito>ok</Esito><Esito>ko</Esito><Esito>ok</Esito></a>", false, ""},
 			"json, accepted":        {jsonOf(map[string]any{"Identity": c.Parcel.Identity, "outcome": "Accepted"}), true, ""},
 			"json, rejected":        {jsonOf(map[string]any{"package": c.Name, "esito": "KO", "reason": "firma scaduta"}), false, "firma scaduta"},
@@ -164,13 +165,13 @@ func TestReceiptsRefused(t *testing.T) {
 			"UTF-16":                    string(wide),
 			"invalid UTF-8":             strings.Replace(good, "accettato", "accettato\xff", 1),
 			"control characters":        strings.Replace(good, "accettato", "accettato\x01", 1),
-			"nested deeply":             strings.Repeat("<a>", 100_000) + good + strings.Repeat("</a>", 100_000),
+			"nested deeply":             strings.Repeat("<a>", 10_000) + good + strings.Repeat("</a>", 10_000),
 			"deep in the inner receipt": "<RapportoVersamento>" + strings.Repeat("&lt;a>", 100) + "</RapportoVersamento>",
 			"more than 8 MiB":           good + strings.Repeat(" ", 8<<20),
 			"a value of 5 MB":           "<a><Numero>" + c.Name + strings.Repeat("x", 5<<20) + "</Numero><Esito>ok</Esito></a>",
 			"json that is cut off":      `{"identity":"` + c.Name + `","esito":"ok"`,
-			"json of lists":             strings.Repeat("[", 100_000),
-			"json nested deeply":        strings.Repeat(`{"a":`, 100_000),
+			"json of lists":             strings.Repeat("[", 10_000),
+			"json nested deeply":        strings.Repeat(`{"a":`, 10_000),
 			"json, followed":            `{"identity":"` + c.Name + `","esito":"ok"} {}`,
 			"json of numbers":           `{"identity":7,"esito":true}`,
 			"json, an object inside":    `{"a":{"identity":"` + c.Name + `","esito":"ok"}}`,
@@ -186,8 +187,8 @@ func TestReceiptsRefused(t *testing.T) {
 				t.Errorf("%s: the error has %d bytes", name, len(err.Error()))
 			}
 		}
-		if now := h.closing(c.ID); fmt.Sprint(now) != fmt.Sprint(c) {
-			t.Errorf("something of it was recorded: %+v", now)
+		if now := h.closing(c.ID); string(must(json.Marshal(now))) != string(must(json.Marshal(c))) {
+			t.Errorf("something of it was recorded: %s", must(json.Marshal(now)))
 		}
 		// Who may not close may not hand in, and what was never sent has none.
 		reader := register.Actor{User: "ugo", Grants: []register.Grant{{Role: register.Operator, Organization: org}}}
