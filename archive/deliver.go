@@ -181,7 +181,8 @@ func (f folder) write(ctx context.Context, target string, p parcel) (err error) 
 		return err
 	}
 	part := filepath.Join(f.path, "."+p.file.Name+".part")
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	// A link that somebody laid there would lead to another file.
+	out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
 	if err != nil {
 		return err
 	}

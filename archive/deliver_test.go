@@ -2,9 +2,11 @@ package archive_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,11 +108,25 @@ func TestDirectoryDelivery(t *testing.T) {
 	if err := os.Remove(making); err != nil {
 		t.Fatal(err)
 	}
-	// What is written to /dev/full meets a disk without room.
-	if err := os.Symlink("/dev/full", making); err != nil {
+	// Who may write into the folder cannot have another file overwritten.
+	victim := filepath.Join(h.dir, "un altro file")
+	write(t, victim, []byte("mio"))
+	if err := os.Symlink(victim, making); err != nil {
 		t.Fatal(err)
 	}
-	h.fails(c.ID, to(folder), "destination-full", "no room")
+	h.fails(c.ID, to(folder), "destination-unwritable", folder)
+	if got := must(os.ReadFile(victim)); string(got) != "mio" {
+		t.Errorf("what the link leads to was overwritten: %q", got)
+	}
+	if err := os.Remove(making); err != nil {
+		t.Fatal(err)
+	}
+	// No disk is full here: what its error means is asked by itself.
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if code := archive.FolderCode(fmt.Errorf("write x: %w", e)); code != "destination-full" {
+			t.Errorf("%v is %s", e, code)
+		}
+	}
 	if _, err := os.Lstat(target); err == nil {
 		t.Error("a package that was not written whole lies there under its name")
 	}

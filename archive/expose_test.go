@@ -17,6 +17,9 @@ func ParseReceipt(b []byte) (Receipt, error) { return parseReceipt(b) }
 // Concerns is concerns.
 func (r Receipt) Concerns(c register.Closing) bool { return r.concerns(c) }
 
+// FolderCode is the code of an error of the file system in a destination.
+func FolderCode(err error) string { return troubleCode(folderError("d", err)) }
+
 // Due is when the next step of a register is due again by itself.
 func (a *Archive) Due(ctx context.Context, org, reg string) (time.Time, error) {
 	k, err := a.keeper(org, reg)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/encoding/charmap"
+
 	"github.com/protodaemon/protodaemon/cms"
 	"github.com/protodaemon/protodaemon/register"
 )
@@ -122,7 +124,7 @@ func clipped(s string) string {
 func xmlValues(b []byte, within int) (map[string][]string, error) {
 	values := map[string][]string{}
 	d := xml.NewDecoder(bytes.NewReader(b))
-	d.CharsetReader = nil
+	d.CharsetReader = receiptCharset
 	d.Entity = map[string]string{}
 	var path []string
 	var ended bool
@@ -172,6 +174,17 @@ func xmlValues(b []byte, within int) (map[string][]string, error) {
 			}
 		}
 	}
+}
+
+// receiptCharset reads what older systems of conservation still write.
+func receiptCharset(name string, in io.Reader) (io.Reader, error) {
+	switch strings.ToLower(name) {
+	case "iso-8859-1", "iso-8859-15", "windows-1252":
+		return charmap.Windows1252.NewDecoder().Reader(in), nil // the same but for controls and rare signs
+	case "us-ascii":
+		return in, nil
+	}
+	return nil, fmt.Errorf("its encoding is %q", clipped(name))
 }
 
 func jsonValues(b []byte) (map[string][]string, error) {
