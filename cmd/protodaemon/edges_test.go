@@ -19,16 +19,18 @@ var edges = map[string][]string{
 	"cms":              {},
 	"configs":          {},
 	"demo":             {"cms", "pec/sample"},
+	"document":         {"cms", "xmldsig"},
 	"ingest":           {"pec", "register", "store"},
 	"internal/dovecot": {},
 	"pdfa":             {},
-	"pec":              {"cms"},
+	"pec":              {"cms", "document", "xmldsig"},
 	"pec/sample":       {"pec"},
 	"register":         {"store"},
 	"sign":             {"cms"},
 	"store":            {},
 	"store/storetest":  {"store"},
 	"web":              {"pec", "register", "store"},
+	"xmldsig":          {},
 }
 
 // everything are the packages that put the others together.
