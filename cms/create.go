@@ -2,10 +2,12 @@ package cms
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -59,6 +61,13 @@ func (d *Draft) Assemble(value []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	var identifier pkix.AlgorithmIdentifier
+	if err = exact(algorithm, &identifier); err == nil {
+		_, err = verifyValue(leaf.PublicKey, crypto.SHA256, identifier, d.Digest(), value)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the signature does not fit the certificate of %s: %w", leaf.Subject, err)
+	}
 	var certificates [][]byte
 	for _, c := range d.chain {
 		certificates = append(certificates, c.Raw)
@@ -75,22 +84,10 @@ func (d *Draft) Assemble(value []byte) ([]byte, error) {
 	if !d.contentType.Equal(oidData) { // RFC 5652 §5.1
 		version = 3
 	}
-	inner := sequence(
-		must(asn1.Marshal(version)),
-		setOf([][]byte{digestAlgorithm()}),
-		sequence(must(asn1.Marshal(d.contentType)), explicit(0, octets(d.content))),
-		retag(setOf(certificates), 0xa0),
-		setOf([][]byte{signer}),
-	)
-	der := sequence(must(asn1.Marshal(oidSignedData)), explicit(0, inner))
-	sd, err := Parse(der)
-	if err == nil {
-		_, err = sd.Verify(0, d.content)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the signature does not fit the certificate of %s: %w", leaf.Subject, err)
-	}
-	return der, nil
+	content := pieces{must(asn1.Marshal(d.contentType))}.with(pieces{d.content}.in(octetString).in(0xa0)...).in(0x30)
+	inner := pieces{must(asn1.Marshal(version)), setOf([][]byte{digestAlgorithm()})}.with(content...).
+		with(retag(setOf(certificates), 0xa0), setOf([][]byte{signer})).in(0x30)
+	return pieces{must(asn1.Marshal(oidSignedData))}.with(inner.in(0xa0)...).in(0x30).join(), nil
 }
 
 // AddToken puts a time stamp token over the first signer's value into a
@@ -118,8 +115,25 @@ func AddToken(p7m, token []byte) ([]byte, error) {
 	}
 	stamp := retag(setOf([][]byte{attribute(oidSignatureTimeStamp, token)}), 0xa1)
 	fields[len(fields)-1] = setOf([][]byte{sequence(append(parts, stamp)...)})
-	return sequence(must(asn1.Marshal(oidSignedData)), explicit(0, sequence(fields...))), nil
+	return pieces{must(asn1.Marshal(oidSignedData))}.with(pieces(fields).in(0x30).in(0xa0)...).in(0x30).join(), nil
 }
+
+// pieces are DER in parts that are joined once: the content of a signature may
+// have many megabytes.
+type pieces [][]byte
+
+// in puts them into one element.
+func (p pieces) in(tag byte) pieces {
+	n := 0
+	for _, b := range p {
+		n += len(b)
+	}
+	return append(pieces{append([]byte{tag}, lengthOctets(n)...)}, p...)
+}
+
+func (p pieces) with(more ...[]byte) pieces { return append(p, more...) }
+
+func (p pieces) join() []byte { return slices.Concat(p...) }
 
 // signatureAlgorithm is the AlgorithmIdentifier that goes with the
 // certificate's key and SHA-256.

@@ -162,9 +162,14 @@ func Parse(ber []byte) (*SignedData, error) {
 	}
 	sd := &SignedData{ContentType: inner.Content.Type, digests: inner.Digests, Signers: inner.Signers}
 	if inner.Content.Content.FullBytes != nil {
-		if _, err := asn1.Unmarshal(inner.Content.Content.Bytes, &sd.Content); err != nil {
+		var content asn1.RawValue // a []byte would be one more copy
+		if _, err := asn1.Unmarshal(inner.Content.Content.Bytes, &content); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
+		if content.Class != asn1.ClassUniversal || content.Tag != asn1.TagOctetString || content.IsCompound {
+			return nil, fmt.Errorf("%w: its content is no octet string", ErrMalformed)
+		}
+		sd.Content = content.Bytes
 	}
 	sd.Certificates, err = parseCertificates(inner.Certificates.Bytes)
 	return sd, err

@@ -1,8 +1,10 @@
 package pdfa
 
 import (
+	"encoding/binary"
 	"hash/adler32"
 	"io"
+	"math/bits"
 )
 
 // A small deflate encoder (RFC 1950, RFC 1951): matches found by a hash of
@@ -22,14 +24,22 @@ type deflater struct {
 	to    io.Writer
 	block []byte
 	sum   uint32
-	bits  uint64
+	held  uint64
 	count uint
 	out   []byte
 	begun bool
 	err   error
+
+	previous []int32 // position + 1 of the one before with the same hash
 }
 
 func newDeflater(to io.Writer) *deflater { return &deflater{to: to, sum: 1} }
+
+// again begins another stream to the same writer, in the same memory.
+func (z *deflater) again() *deflater {
+	*z = deflater{to: z.to, sum: 1, block: z.block[:0], out: z.out[:0], previous: z.previous}
+	return z
+}
 
 func (z *deflater) Write(b []byte) (int, error) {
 	n := len(b)
@@ -62,21 +72,17 @@ func (z *deflater) send() {
 }
 
 // put appends the lowest bits of v, the lowest first.
-func (z *deflater) put(v uint64, bits uint) {
-	z.bits |= v << z.count
-	for z.count += bits; z.count >= 8; z.count -= 8 {
-		z.out = append(z.out, byte(z.bits))
-		z.bits >>= 8
+func (z *deflater) put(v uint64, width uint) {
+	z.held |= v << z.count
+	for z.count += width; z.count >= 8; z.count -= 8 {
+		z.out = append(z.out, byte(z.held))
+		z.held >>= 8
 	}
 }
 
 // code appends a Huffman code, which goes highest bit first.
-func (z *deflater) code(v uint64, bits uint) {
-	var reversed uint64
-	for range bits {
-		reversed, v = reversed<<1|v&1, v>>1
-	}
-	z.put(reversed, bits)
+func (z *deflater) code(v uint64, width uint) {
+	z.put(bits.Reverse64(v)>>(64-width), width)
 }
 
 // symbol writes a literal or length code of the fixed tree (RFC 1951 §3.2.6).
@@ -106,7 +112,10 @@ func (z *deflater) flush(last bool) {
 	}
 	z.put(final|1<<1, 3)
 	var head [1 << 15]int32 // position + 1 of the newest with that hash
-	previous := make([]int32, len(b))
+	if len(z.previous) < len(b) {
+		z.previous = make([]int32, max(len(b), 2*len(z.previous)))
+	}
+	previous := z.previous
 	hashOf := func(i int) uint32 {
 		return (uint32(b[i])<<16 | uint32(b[i+1])<<8 | uint32(b[i+2])) * 2654435761 >> 17
 	}
@@ -162,12 +171,17 @@ func update(sum uint32, b []byte) uint32 {
 	return second<<16 | first
 }
 
-func common(a, b []byte) int {
-	n := min(len(a), len(b), maxMatch)
-	for i := range n {
-		if a[i] != b[i] {
-			return i
+// common is how many bytes a and b begin with in common, up to maxMatch.
+func common(a, b []byte) (n int) {
+	most := min(len(a), len(b), maxMatch)
+	for ; n+8 <= most; n += 8 {
+		differ := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:])
+		if differ != 0 {
+			return n + bits.TrailingZeros64(differ)/8
 		}
+	}
+	for n < most && a[n] == b[n] {
+		n++
 	}
 	return n
 }

@@ -43,9 +43,15 @@ type face struct {
 	font   *sfnt.Font
 	buffer sfnt.Buffer
 	units  float64
-	widths map[rune]float64 // thousandths of the size
-	glyphs map[rune]uint16
+	shapes map[rune]shape
+	latin  [256]shape // those of shapes that are wanted most
 	used   map[uint16]rune
+}
+
+// shape is a glyph and how wide it is.
+type shape struct {
+	glyph uint16
+	width float64 // thousandths of the size; 0: not known yet
 }
 
 func (s source) open() (*face, error) {
@@ -54,26 +60,38 @@ func (s source) open() (*face, error) {
 		return nil, err
 	}
 	return &face{source: s, font: f, units: float64(f.UnitsPerEm()),
-		widths: map[rune]float64{}, glyphs: map[rune]uint16{}, used: map[uint16]rune{}}, nil
+		shapes: map[rune]shape{}, used: map[uint16]rune{}}, nil
 }
 
 // glyph is the shape of a character, and how wide it is.
 func (f *face) glyph(r rune) (uint16, float64) {
-	if w, ok := f.widths[r]; ok {
-		return f.glyphs[r], w
+	if 0 <= r && int(r) < len(f.latin) {
+		s := &f.latin[r]
+		if s.width == 0 {
+			*s = f.look(r)
+		}
+		return s.glyph, s.width
 	}
+	s, ok := f.shapes[r]
+	if !ok {
+		s = f.look(r)
+		f.shapes[r] = s
+	}
+	return s.glyph, s.width
+}
+
+// look asks the font.
+func (f *face) look(r rune) shape {
 	g, err := f.font.GlyphIndex(&f.buffer, r)
 	if (err != nil || g == 0) && r != replacement {
 		n, w := f.glyph(replacement)
-		f.glyphs[r], f.widths[r] = n, w
-		return n, w
+		return shape{n, w}
 	}
 	w, err := f.font.GlyphAdvance(&f.buffer, g, fixed.I(int(f.units)), font.HintingNone)
 	if err != nil {
 		w = fixed.I(int(f.units) / 2)
 	}
-	f.glyphs[r], f.widths[r] = uint16(g), float64(w)/64*1000/f.units
-	return uint16(g), f.widths[r]
+	return shape{uint16(g), float64(w) / 64 * 1000 / f.units}
 }
 
 // width of a text in points.
@@ -87,8 +105,9 @@ func (f *face) width(s string, size float64) (w float64) {
 
 // encode writes a text as its glyphs and remembers them.
 func (f *face) encode(s string) string {
-	var b strings.Builder
-	b.WriteByte('<')
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 1, 4*len(s)+2)
+	b[0] = '<'
 	missing, _ := f.glyph(replacement)
 	for _, r := range s {
 		g, _ := f.glyph(r)
@@ -98,10 +117,9 @@ func (f *face) encode(s string) string {
 		if before, there := f.used[g]; !there || r < before {
 			f.used[g] = r
 		}
-		fmt.Fprintf(&b, "%04X", g)
+		b = append(b, digits[g>>12], digits[g>>8&15], digits[g>>4&15], digits[g&15])
 	}
-	b.WriteByte('>')
-	return b.String()
+	return string(append(b, '>'))
 }
 
 // embed writes the font with the shapes that were used.

@@ -1,7 +1,9 @@
 package pdfa
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -20,31 +22,38 @@ const (
 // page collects the content of one page.
 type page struct {
 	object  int
-	content strings.Builder
+	content bytes.Buffer
 	marked  int   // marked contents so far
 	parents []int // structure element of each
 }
 
+func (p *page) write(parts ...string) {
+	for _, s := range parts {
+		p.content.WriteString(s)
+	}
+}
+
 func (p *page) text(f *face, style Style, x, y, size float64, s, color string) {
-	fmt.Fprintf(&p.content, "BT %s rg /F%d %s Tf %s %s Td %s Tj ET\n", color, style, num(size), num(x), num(y), f.encode(s))
+	p.write("BT ", color, " rg /F", strconv.Itoa(int(style)), " ", num(size), " Tf ", num(x), " ", num(y), " Td ", f.encode(s), " Tj ET\n")
 }
 
 // box fills a rectangle, and draws its edge in another colour if there is one.
 func (p *page) box(x, y, w, h float64, fill, edge string) {
-	fmt.Fprintf(&p.content, "/Artifact BMC %s rg %s %s %s %s re f", fill, num(x), num(y), num(w), num(h))
+	corners := num(x) + " " + num(y) + " " + num(w) + " " + num(h)
+	p.write("/Artifact BMC ", fill, " rg ", corners, " re f")
 	if edge != "" {
-		fmt.Fprintf(&p.content, " %s RG 0.8 w %s %s %s %s re S", edge, num(x), num(y), num(w), num(h))
+		p.write(" ", edge, " RG 0.8 w ", corners, " re S")
 	}
-	p.content.WriteString(" EMC\n")
+	p.write(" EMC\n")
 }
 
 func (p *page) rule(x, y, w float64) {
-	fmt.Fprintf(&p.content, "/Artifact BMC %s RG 0.4 w %s %s m %s %s l S EMC\n", line, num(x), num(y), num(x+w), num(y))
+	p.write("/Artifact BMC ", line, " RG 0.4 w ", num(x), " ", num(y), " m ", num(x+w), " ", num(y), " l S EMC\n")
 }
 
 // num writes a coordinate to a hundredth of a point.
 func num(v float64) string {
-	s := fmt.Sprintf("%.2f", v)
+	s := strconv.FormatFloat(v, 'f', 2, 64)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
@@ -61,7 +70,7 @@ func (d *Document) space(h float64) {
 
 func (d *Document) newPage() {
 	d.endPage()
-	d.page = &page{object: d.reserve()}
+	d.page = &page{object: d.reserve(), content: d.spare}
 	d.pages = append(d.pages, d.page.object)
 	d.y = d.top()
 	p := d.page
@@ -88,7 +97,9 @@ func (d *Document) endPage() {
 		return
 	}
 	content := d.reserve()
-	d.stream(content, "", true, strings.NewReader(p.content.String()))
+	d.stream(content, "", true, &p.content)
+	p.content.Reset()
+	d.spare = p.content
 	d.object(p.object, fmt.Sprintf("<</Type/Page/Parent %d 0 R/MediaBox[0 0 %s %s]/Contents %d 0 R/StructParents %d/Tabs/S/Resources<</Font<</F0 %d 0 R/F1 %d 0 R/F2 %d 0 R>>/XObject<</Totale %d 0 R>>>>>>",
 		objPages, num(d.width), num(d.height), content, len(d.pages)-1, objFontBase, objFontBase+1, objFontBase+2, objTotals))
 	d.tree.page(d, p)
@@ -100,5 +111,5 @@ func (d *Document) total() {
 	p := &page{}
 	p.text(d.fonts[Regular], Regular, 0, 0, 7, fmt.Sprint(len(d.pages)), gray)
 	d.stream(objTotals, fmt.Sprintf("/Type/XObject/Subtype/Form/BBox[-2 -4 40 12]/Resources<</Font<</F0 %d 0 R>>>>", objFontBase),
-		true, strings.NewReader(p.content.String()))
+		true, &p.content)
 }

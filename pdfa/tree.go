@@ -2,6 +2,7 @@ package pdfa
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -53,15 +54,18 @@ func (t *tree) close(d *Document) {
 	if len(t.stack) > 0 {
 		up = t.stack[len(t.stack)-1].object
 	}
-	d.object(object, fmt.Sprintf("<</Type/StructElem/S/%s/P %d 0 R/K[%s]>>", e.role, up, refs(e.kids)))
+	d.small(object, "<</Type/StructElem/S/", e.role, "/P ", strconv.Itoa(up), " 0 R/K[", refs(e.kids), "]>>")
 }
 
 func refs(objects []int) string {
-	var b strings.Builder
-	for _, n := range objects {
-		fmt.Fprintf(&b, "%d 0 R ", n)
+	var b []byte
+	for i, n := range objects {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(strconv.AppendInt(b, int64(n), 10), " 0 R"...)
 	}
-	return strings.TrimSuffix(b.String(), " ")
+	return string(b)
 }
 
 // leaf is an element that holds marked contents, of one page or more.
@@ -96,14 +100,15 @@ func (d *Document) content(role, scope string, draw func()) {
 	if scope != "" {
 		attributes = "/A<</O/Table/Scope/" + scope + ">>"
 	}
-	d.object(l.object, fmt.Sprintf("<</Type/StructElem/S/%s/P %d 0 R%s/K[%s]>>", role, parent, attributes, strings.Join(l.kids, " ")))
+	d.small(l.object, "<</Type/StructElem/S/", role, "/P ", strconv.Itoa(parent), " 0 R", attributes, "/K[", strings.Join(l.kids, " "), "]>>")
 	d.tree.leaf = nil
 }
 
 // begin opens a marked content on the page for an element.
 func (d *Document) begin(l *leaf) {
-	fmt.Fprintf(&d.page.content, "/%s <</MCID %d>> BDC\n", d.tree.role, d.page.marked)
-	l.kids = append(l.kids, fmt.Sprintf("<</Type/MCR/Pg %d 0 R/MCID %d>>", d.page.object, d.page.marked))
+	id := strconv.Itoa(d.page.marked)
+	d.page.write("/", d.tree.role, " <</MCID ", id, ">> BDC\n")
+	l.kids = append(l.kids, "<</Type/MCR/Pg "+strconv.Itoa(d.page.object)+" 0 R/MCID "+id+">>")
 	d.page.parents = append(d.page.parents, l.object)
 	d.page.marked++
 }
@@ -118,7 +123,7 @@ func (d *Document) split() {
 // page writes which elements the marked contents of a page belong to.
 func (t *tree) page(d *Document, p *page) {
 	n := d.reserve()
-	d.object(n, "["+refs(p.parents)+"]")
+	d.small(n, "[", refs(p.parents), "]")
 	t.parents = append(t.parents, n)
 }
 

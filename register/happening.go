@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/protodaemon/protodaemon/store"
@@ -60,24 +61,61 @@ func happening(r store.Stored) (h Happening, ok bool, err error) {
 	return h, true, nil
 }
 
-// eachRecord calls yield for the records above after up to through.
+// eachRecord calls yield for the records above after up to through. The next
+// ones are read while yield is at work.
 func eachRecord(ctx context.Context, j store.Journal, after, through uint64, yield func(store.Stored) error) error {
-	for after < through {
-		records, err := j.Records(ctx, after, int(min(recordChunk, through-after)))
-		if err != nil {
-			return fmt.Errorf("%w: reading the records of %s: %w", ErrUnavailable, j.Name(), err)
+	type chunk struct {
+		records []store.Stored
+		err     error
+	}
+	chunks := make(chan chunk)
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	reading.Go(func() {
+		defer close(chunks)
+		for at := after; at < through; {
+			var c chunk
+			c.records, c.err = recordsOf(ctx, j, at, through)
+			select {
+			case chunks <- c:
+			case <-ctx.Done():
+				return
+			}
+			if c.err != nil {
+				return
+			}
+			at = c.records[len(c.records)-1].Seq
 		}
-		if len(records) == 0 {
-			return fmt.Errorf("%w: the journal %s ends before record %d", ErrUnavailable, j.Name(), through)
+	})
+	for c := range chunks {
+		if c.err != nil {
+			return c.err
 		}
-		for _, r := range records {
+		for _, r := range c.records {
 			if err := yield(r); err != nil {
 				return err
 			}
 			after = r.Seq
 		}
 	}
+	if after < through {
+		return context.Cause(ctx)
+	}
 	return nil
+}
+
+// recordsOf reads some records above after, up to through.
+func recordsOf(ctx context.Context, j store.Journal, after, through uint64) ([]store.Stored, error) {
+	records, err := j.Records(ctx, after, int(min(recordChunk, through-after)))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading the records of %s: %w", ErrUnavailable, j.Name(), err)
+	}
+	if len(records) == 0 {
+		return nil, fmt.Errorf("%w: the journal %s ends before record %d", ErrUnavailable, j.Name(), through)
+	}
+	return records, nil
 }
 
 // Happenings calls yield for what a closing tells of, in the order of the
