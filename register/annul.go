@@ -38,7 +38,8 @@ func (n Annulment) check() error {
 
 // Annul marks an entry as annulled: its number stays, and all it said stays
 // readable. Annulling twice returns the same entry; once annulled with another
-// reason it is an ErrState.
+// reason it is an ErrState. An ErrClosedDay: today is closed already, and the
+// register is set to take nothing more until midnight.
 func (o *Office) Annul(ctx context.Context, a Actor, org, register string, year int, number string, n Annulment) (Entry, error) {
 	b, err := o.bookFor(a, Manage, org, register)
 	if err != nil {
@@ -53,7 +54,7 @@ func (o *Office) Annul(ctx context.Context, a Actor, org, register string, year 
 	}
 	var e Entry
 	err = b.do(ctx, nil, func(d *draft) (err error) {
-		e, err = d.annul(a, ref, n)
+		e, err = d.annul(b, a, ref, n)
 		return err
 	})
 	if err != nil {
@@ -62,7 +63,7 @@ func (o *Office) Annul(ctx context.Context, a Actor, org, register string, year 
 	return e, nil
 }
 
-func (d *draft) annul(a Actor, ref string, n Annulment) (Entry, error) {
+func (d *draft) annul(b *book, a Actor, ref string, n Annulment) (Entry, error) {
 	e, err := d.entry(ref)
 	switch was := e.Annulment; {
 	case err != nil:
@@ -75,6 +76,9 @@ func (d *draft) annul(a Actor, ref string, n Annulment) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: it is %s", ErrState, e.State)
 	}
 	if err := d.clock(); err != nil {
+		return Entry{}, err
+	}
+	if err := d.dayOpen(b, d.at.In(b.loc).Format(time.DateOnly)); err != nil {
 		return Entry{}, err
 	}
 	e.State = Annulled

@@ -303,8 +303,6 @@ func (d *draft) closeDay(b *book, a Actor, c Closing) (made Closing, already boo
 // one, and no record outside it belongs to its day, unless the day goes on.
 func (d *draft) fits(b *book, last *Closing, c Closing) error {
 	today := d.at.In(b.loc).Format(time.DateOnly)
-	headDay := d.head.Time.In(b.loc).Format(time.DateOnly)
-	stale := func(why string) error { return fmt.Errorf("%w: %w: %s", ErrState, errStale, why) }
 	var previous string
 	var resume uint64
 	if last != nil {
@@ -317,11 +315,51 @@ func (d *draft) fits(b *book, last *Closing, c Closing) error {
 		return stale("its number was given")
 	case c.Day > today || c.Through > d.head.Seq:
 		return stale("it tells of what has not happened")
-	case c.Day < today && c.Through < d.head.Seq && headDay <= c.Day:
-		return stale("more belongs to its day")
 	}
-	return nil
+	leftOut, err := d.leavesOut(b, c, today)
+	if leftOut && err == nil {
+		err = stale("more belongs to its day")
+	}
+	return err
 }
+
+func stale(why string) error { return fmt.Errorf("%w: %w: %s", ErrState, errStale, why) }
+
+// leavesOut tells whether something of the closing's day stands behind its last
+// record. While the day goes on that is what a supplement is for, unless there
+// may be none.
+func (d *draft) leavesOut(b *book, c Closing, today string) (bool, error) {
+	goesOn := c.Day == today
+	switch {
+	case goesOn && b.conf.Closing.SameDay != sameDayRefuse:
+		return false, nil
+	case goesOn && slices.ContainsFunc(d.records, func(r store.Record) bool { return tellsOfEntry[r.Type] }):
+		return true, nil // of decisions in the same commit
+	}
+	err := eachRecord(d.ctx, b.journal, c.Through, d.head.Seq, func(r store.Stored) error {
+		if r.Time.In(b.loc).Format(time.DateOnly) > c.Day {
+			return errEnough
+		}
+		if !goesOn {
+			return errStale
+		}
+		_, tells, err := happening(r)
+		if tells && err == nil {
+			err = errStale
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, errStale):
+		return true, nil
+	case errors.Is(err, errEnough):
+		return false, nil
+	}
+	return false, err
+}
+
+// errEnough ends a walk over records that has found what it looked for.
+var errEnough = errors.New("enough")
 
 // closingChange is the detail of closing.changed.
 type closingChange struct {

@@ -188,7 +188,17 @@ func TestClosedTodayRefusesUntilMidnight(t *testing.T) {
 		if _, err := d.Confirm(t.Context(), operator, late.ID, register.Confirmation{Classification: "1.1"}); !errors.Is(err, register.ErrClosedDay) {
 			t.Errorf("a number was given on a closed day: %v", err)
 		}
+		annul := func() error {
+			_, err := d.Annul(t.Context(), manager, org, book, 2000, "0000001", register.Annulment{Reason: "doppio", Authorization: "atto n. 1"})
+			return err
+		}
+		if err := annul(); !errors.Is(err, register.ErrClosedDay) {
+			t.Errorf("an entry was annulled on a closed day: %v", err)
+		}
 		until(at(4, 0))
+		if err := annul(); err != nil {
+			t.Error(err)
+		}
 		if e := d.confirm(late.ID); e.Day != "2000-01-04" || e.Number != "0000002" {
 			t.Errorf("after midnight it is %s of %s", e.Number, e.Day)
 		}
@@ -249,6 +259,42 @@ func TestStaleClosingIsRefused(t *testing.T) {
 		if made := d.closeThrough(""); len(made) != 1 || made[0].Entries != 2 {
 			t.Errorf("closed %+v", made)
 		}
+		// Written before midnight and recorded after it, when the journal is in the
+		// next day already.
+		d.confirmed("three")
+		c = d.write(*d.next("2000-01-04"))
+		d.confirmed("four, of the same day")
+		until(at(5, 0))
+		d.confirmed("five, of the next")
+		if _, _, err := d.CloseDay(t.Context(), manager, c); !register.IsStale(err) {
+			t.Errorf("a closing that leaves out a number before midnight was taken: %v", err)
+		}
+		if made := d.closeThrough("2000-01-04"); closingIDs(made) != "2000-01-04.0" || made[0].Entries != 2 {
+			t.Errorf("closed %+v", made)
+		}
+		d.sound()
+	})
+}
+
+// Where there may be no supplement, what comes while today is written is in the
+// closing too; what is no entry does not hold it up.
+func TestNoSupplementWhereItIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openAt(t, register.ClosingRules{EmptyDays: "none", SameDay: "refuse"})
+		until(at(3, 9))
+		d.confirmed("one")
+		c := d.write(*d.next("2000-01-03"))
+		d.confirmed("two")
+		if _, _, err := d.CloseDay(t.Context(), manager, c); !register.IsStale(err) {
+			t.Errorf("a closing that leaves a number to a supplement was taken: %v", err)
+		}
+		c = d.write(*d.next("2000-01-03"))
+		d.arrive(box, "a message")
+		made, already, err := d.CloseDay(t.Context(), manager, c)
+		if err != nil || already || made.Entries != 2 {
+			t.Errorf("closed %+v, already %v, %v", made, already, err)
+		}
+		d.sound()
 	})
 }
 

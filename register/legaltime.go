@@ -62,8 +62,8 @@ func (d *draft) clock() error {
 	return nil
 }
 
-// dayOpen refuses to number on a day that was closed before it was over, where
-// the register is set so.
+// dayOpen refuses what a daily register would have to tell of on a day that was
+// closed before it was over, where the register is set so.
 func (d *draft) dayOpen(b *book, day string) error {
 	if b.conf.Closing.SameDay != sameDayRefuse {
 		return nil
@@ -73,7 +73,7 @@ func (d *draft) dayOpen(b *book, day string) error {
 		return err
 	}
 	if closed >= day {
-		return fmt.Errorf("%w: %s was closed; the next number is given after midnight", ErrClosedDay, day)
+		return fmt.Errorf("%w: %s was closed; nothing more is registered or annulled until midnight", ErrClosedDay, day)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (p *pages) mishap(v *visit, refusal *Problem, err error) mishap {
 		m.Strong, m.Text = officerMissing, officerText(nobody)
 	}
 	if errors.Is(err, register.ErrClosedDay) {
-		m.Strong, m.Text = "La giornata è già chiusa.", "Il prossimo numero viene dato dopo mezzanotte."
+		m.Strong, m.Text = "La giornata è già chiusa.", "Si registra e si annulla di nuovo dopo mezzanotte."
 	}
 	if errors.Is(err, register.ErrClock) {
 		m.Text = "L’orologio del server è indietro rispetto all’ultima registrazione: nessun numero viene dato finché non è corretto. La posta continua ad arrivare."
