@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/protodaemon/protodaemon/register"
@@ -49,9 +46,9 @@ type carrier interface {
 	// send returns what the other side calls it, and its receipt when that is
 	// the answer.
 	send(ctx context.Context, p parcel) (sent string, receipt []byte, err error)
-	// receipts returns what may have come back for a package; also what was
-	// returned before.
-	receipts(ctx context.Context, p parcel) ([]answer, error)
+	// receipts shows what may have come back for a package, also what was shown
+	// before, one after the other, until look has seen enough.
+	receipts(ctx context.Context, p parcel, look func(answer) (enough bool)) error
 }
 
 // answer is a file that may be a package's receipt. sure: where it lay or how
@@ -63,9 +60,10 @@ type answer struct {
 
 // deliveryError is a failure with its stable code.
 type deliveryError struct {
-	code  string
-	err   error
-	after time.Duration // when the other side wants to be asked again; 0: it does not say
+	code   string
+	err    error
+	after  time.Duration // when the other side wants to be asked again; 0: it does not say
+	shared bool          // it stands in the way of every package
 }
 
 func (e *deliveryError) Error() string { return e.err.Error() }
@@ -75,7 +73,14 @@ func (e *deliveryError) Unwrap() error { return e.err }
 func (e *deliveryError) RetryAfter() time.Duration { return e.after }
 
 func failure(code, format string, args ...any) error {
-	return &deliveryError{code: code, err: fmt.Errorf(format, args...)}
+	return &deliveryError{code: code, err: fmt.Errorf(format, args...), shared: ofDestination[code]}
+}
+
+// ofDestination are the codes of what is the matter with a destination, whatever
+// is to be brought there.
+var ofDestination = map[string]bool{
+	codeDestinationMissing: true, codeDestinationFull: true, codeHostUnknown: true, codeHostChanged: true,
+	codeLogin: true, codeUnreachable: true, codeCrowded: true,
 }
 
 // The codes of a step's trouble beside those of signing.
@@ -90,6 +95,7 @@ const (
 	codeUnreachable        = "unreachable"
 	codeRefused            = "refused"
 	codeReceipt            = "receipt-malformed"
+	codeCrowded            = "receipts-too-many"
 	codeFailed             = "failed"
 )
 
@@ -124,130 +130,6 @@ func newCarrier(d Delivery) (carrier, error) {
 		return nil, fmt.Errorf("there is no delivery of kind %q", d.Kind)
 	}
 	return carriers[d.Kind](d)
-}
-
-// folder delivers into a directory of this machine.
-type folder struct{ path, receiptsPath string }
-
-func newFolder(d Delivery) (carrier, error) {
-	if d.Path == "" {
-		return nil, errors.New("deliver.path names no directory")
-	}
-	f := folder{d.Path, d.Receipts}
-	if f.receiptsPath == "" {
-		f.receiptsPath = filepath.Join(d.Path, "ricevute")
-	}
-	return f, nil
-}
-
-func (f folder) send(ctx context.Context, p parcel) (string, []byte, error) {
-	target := filepath.Join(f.path, p.file.Name)
-	switch same, err := f.there(target, p.file); {
-	case err != nil:
-		return "", nil, folderError(f.path, err)
-	case same:
-		return target, nil, nil
-	}
-	if err := f.write(ctx, target, p); err != nil {
-		return "", nil, folderError(f.path, err)
-	}
-	return target, nil, nil
-}
-
-// there tells whether the package lies there already; another file of its name
-// is an error.
-func (f folder) there(target string, file register.ClosingFile) (bool, error) {
-	in, err := os.Open(target)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer in.Close()
-	digest, err := digestOf(in)
-	if err == nil && digest != file.SHA256 {
-		err = failure(codeDifferent, "%s is there and is another file; look at it and move it away", target)
-	}
-	return err == nil, err
-}
-
-func (f folder) write(ctx context.Context, target string, p parcel) (err error) {
-	info, err := os.Stat(f.path)
-	if err == nil && !info.IsDir() {
-		err = syscall.ENOTDIR
-	}
-	if err != nil {
-		return err
-	}
-	part := filepath.Join(f.path, "."+p.file.Name+".part")
-	// A link that somebody laid there would lead to another file.
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(copyFile(ctx, out, p.file, p.open), out.Sync(), out.Close())
-	if err == nil {
-		err = os.Rename(part, target)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	dir, err := os.Open(f.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-func folderError(path string, err error) error {
-	var d *deliveryError
-	switch {
-	case errors.As(err, &d):
-		return err
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return failure(codeDestinationMissing, "the directory %s is not there; is its disk mounted? %w", path, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return failure(codeDestinationFull, "there is no room in %s: %w", path, err)
-	}
-	return failure(codeDestination, "delivering into %s: %w", path, err)
-}
-
-// The bounds of one look for receipts.
-const maxReceiptFiles = 50_000
-
-func (f folder) receipts(_ context.Context, p parcel) (all []answer, err error) {
-	entries, err := os.ReadDir(f.receiptsPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, folderError(f.receiptsPath, err)
-	}
-	for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
-		look, sure := mayConcern(e.Name(), e.Type(), p)
-		if !look {
-			continue
-		}
-		if info, err := e.Info(); !sure && (err != nil || !info.ModTime().After(lookedFrom(p))) {
-			continue
-		}
-		b, err := readReceiptFile(filepath.Join(f.receiptsPath, e.Name()))
-		if err != nil {
-			return nil, folderError(f.receiptsPath, err)
-		}
-		all = append(all, answer{b, sure})
-	}
-	return all, nil
-}
-
-func readReceiptFile(name string) (b []byte, err error) {
-	in, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	return readReceipt(in)
 }
 
 // readReceipt reads a receipt, and of one that is too large so much that it is

@@ -163,21 +163,23 @@ func (s poster) do(r *http.Request) ([]byte, http.Header, error) {
 	defer closeIdle()
 	resp, err := client.Do(r)
 	if err != nil {
-		return nil, nil, failure(codeUnreachable, "%s does not answer: %w", s.url.Host, err)
+		// Who cannot be dialled takes no package; who breaks off may take another.
+		var op *net.OpError
+		return nil, nil, &deliveryError{code: codeUnreachable, err: fmt.Errorf("%s does not answer: %w", s.url.Host, err), shared: errors.As(err, &op) && op.Op == "dial"}
 	}
 	defer resp.Body.Close()
 	b, err := readAll(resp.Body, maxReceipt)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
 		return nil, nil, failure(codeLogin, "%s does not let us in: %s", s.url.Host, resp.Status)
-	case resp.StatusCode == http.StatusNotFound && r.Method == http.MethodGet:
+	case r.Method == http.MethodGet && (resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusAccepted):
 		return nil, resp.Header, nil // not there yet
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
-		return nil, nil, &deliveryError{codeUnreachable, fmt.Errorf("%s answered %s", s.url.Host, resp.Status), retryAfter(resp.Header)}
+		return nil, nil, &deliveryError{codeUnreachable, fmt.Errorf("%s answered %s", s.url.Host, resp.Status), retryAfter(resp.Header), resp.StatusCode == http.StatusTooManyRequests}
 	case resp.StatusCode >= 300:
 		return nil, nil, failure(codeRefused, "%s answered %s", s.url.Host, resp.Status)
 	case err != nil:
-		return nil, nil, failure(codeUnreachable, "reading the answer of %s: %w", s.url.Host, err)
+		return nil, nil, &deliveryError{code: codeUnreachable, err: fmt.Errorf("reading the answer of %s: %w", s.url.Host, err)}
 	}
 	return b, resp.Header, nil
 }
@@ -195,17 +197,17 @@ func retryAfter(h http.Header) time.Duration {
 }
 
 // receipts asks where the delivery was told that the receipt would be.
-func (s poster) receipts(ctx context.Context, p parcel) ([]answer, error) {
-	if p.closing.Parcel == nil || !strings.HasPrefix(p.closing.Parcel.Sent, s.url.Scheme+"://"+s.url.Host) {
-		return nil, nil
+func (s poster) receipts(ctx context.Context, p parcel, look func(answer) bool) error {
+	if p.closing.Parcel == nil || !strings.HasPrefix(p.closing.Parcel.Sent, s.url.Scheme+"://"+s.url.Host+"/") {
+		return nil
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.closing.Parcel.Sent, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b, _, err := s.do(r)
-	if err != nil || len(strings.TrimSpace(string(b))) == 0 {
-		return nil, err
+	if err == nil && len(strings.TrimSpace(string(b))) > 0 {
+		look(answer{b, true})
 	}
-	return []answer{{b, true}}, nil
+	return err
 }

@@ -165,6 +165,10 @@ func TestHTTPDelivery(t *testing.T) {
 	if err := h.deliver(d); err != nil {
 		t.Fatal(err)
 	}
+	s.set(says(http.StatusAccepted, `{"stato":"in lavorazione"}`)) // not there yet, RFC 9110 section 15.3.3
+	if err := h.deliver(d); err != nil {
+		t.Fatal(err)
+	}
 	s.set(says(http.StatusOK, "<html><body>Servizio in manutenzione"))
 	h.fails(c.ID, d, "receipt-malformed")
 	s.set(says(http.StatusInternalServerError, positive(c)))

@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -51,16 +52,19 @@ func newSFTP(d Delivery) (carrier, error) {
 	return sftpServer{d, net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
-// with runs f on a connection, which is cut when ctx ends.
-func (s sftpServer) with(ctx context.Context, f func(*sftp.Client) error) (err error) {
+// with runs f on a connection, which is cut when ctx ends or when the server has
+// sent more than so many bytes.
+func (s sftpServer) with(ctx context.Context, most int64, f func(*sftp.Client, *meter) error) (err error) {
 	config, err := s.config()
 	if err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{Timeout: sshWait}).DialContext(ctx, "tcp", s.addr)
+	dialled, err := (&net.Dialer{Timeout: sshWait}).DialContext(ctx, "tcp", s.addr)
 	if err != nil {
 		return failure(codeUnreachable, "the sftp server %s does not answer: %w", s.addr, err)
 	}
+	conn := &meter{Conn: dialled}
+	conn.allow(most)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	if err := conn.SetDeadline(time.Now().Add(sshWait)); err != nil {
@@ -80,7 +84,13 @@ func (s sftpServer) with(ctx context.Context, f func(*sftp.Client) error) (err e
 		return failure(codeRefused, "the server %s offers no sftp: %w", s.addr, err)
 	}
 	defer files.Close()
-	return f(files)
+	if err := f(files, conn); err != nil {
+		if conn.exceeded() {
+			err = fmt.Errorf("%w: %w", errMetered, err)
+		}
+		return err
+	}
+	return nil
 }
 
 func ignoreClosed(err error) error {
@@ -189,7 +199,8 @@ func (s sftpServer) handshakeError(err error) error {
 
 func (s sftpServer) send(ctx context.Context, p parcel) (string, []byte, error) {
 	target := path.Join(s.conf.Path, p.file.Name)
-	err := s.with(ctx, func(c *sftp.Client) error {
+	// What lies there already is compared; beside it come acknowledgements.
+	err := s.with(ctx, p.file.Size+maxListing, func(c *sftp.Client, _ *meter) error {
 		switch same, err := s.there(c, target, p); {
 		case err != nil:
 			return err
@@ -254,41 +265,80 @@ func (s sftpServer) transferError(err error) error {
 	case errors.Is(err, fs.ErrPermission), errors.As(err, &status):
 		return failure(codeDestination, "%s does not take the package in %q: %w", s.addr, s.conf.Path, err)
 	}
-	return failure(codeUnreachable, "the connection to %s broke: %w", s.addr, err)
+	return &deliveryError{code: codeUnreachable, err: fmt.Errorf("the connection to %s broke: %w", s.addr, err)}
 }
 
-func (s sftpServer) receipts(ctx context.Context, p parcel) (all []answer, err error) {
+// The bounds of one look for receipts, in bytes that come from the server: of
+// the list of files, which is held in memory, and of all that is read then.
+const (
+	maxListing = 8 << 20
+	maxLook    = 256 << 20
+)
+
+func (s sftpServer) receipts(ctx context.Context, p parcel, look func(answer) bool) error {
 	where := s.conf.Receipts
 	if where == "" {
 		where = path.Join(s.conf.Path, "ricevute")
 	}
-	err = s.with(ctx, func(c *sftp.Client) error {
-		entries, err := c.ReadDir(where)
+	err := s.with(ctx, maxListing, func(c *sftp.Client, m *meter) error {
+		entries, err := c.ReadDirContext(ctx, where)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		for _, e := range entries[:min(len(entries), maxReceiptFiles)] {
-			look, sure := mayConcern(e.Name(), e.Mode(), p)
-			if !look || !sure && !e.ModTime().After(lookedFrom(p)) {
+		m.allow(maxLook)
+		for _, e := range entries {
+			may, sure := mayConcern(e.Name(), e.Mode(), p)
+			if !may || !sure && !e.ModTime().After(lookedFrom(p)) {
 				continue
 			}
-			in, err := c.Open(path.Join(where, e.Name()))
-			if err != nil {
+			b, err := fetch(c, path.Join(where, e.Name()))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it was there when the directory was read
+			}
+			if err != nil || look(answer{b, sure}) {
 				return err
 			}
-			b, err := readReceipt(in)
-			if err = errors.Join(err, in.Close()); err != nil {
-				return err
-			}
-			all = append(all, answer{b, sure})
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, s.transferError(err)
+	if errors.Is(err, errMetered) {
+		return failure(codeCrowded, "in %q on %s there are too many or too large files; move old receipts away", where, s.addr)
 	}
-	return all, nil
+	if err != nil {
+		return s.transferError(err)
+	}
+	return nil
+}
+
+func fetch(c *sftp.Client, name string) (b []byte, err error) {
+	in, err := c.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return readReceipt(in)
+}
+
+var errMetered = errors.New("the server sent more than is taken")
+
+// meter is a connection that ends when the other side has sent too much: a
+// server that means harm would otherwise go on for as long as it is listened to.
+type meter struct {
+	net.Conn
+	left atomic.Int64
+}
+
+func (m *meter) allow(bytes int64) { m.left.Store(bytes) }
+
+func (m *meter) exceeded() bool { return m.left.Load() < 0 }
+
+func (m *meter) Read(b []byte) (int, error) {
+	n, err := m.Conn.Read(b)
+	if m.left.Add(-int64(n)) < 0 {
+		return 0, errMetered
+	}
+	return n, err
 }

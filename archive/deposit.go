@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -75,22 +74,31 @@ func (k *keeper) receipt(ctx context.Context, c register.Closing) (register.Clos
 	if err != nil {
 		return c, err
 	}
-	found, err := k.carrier.receipts(ctx, p)
-	if err != nil {
+	after := c
+	var refused error // the first: there may be many
+	err = k.carrier.receipts(ctx, p, func(a answer) (enough bool) {
+		if k.taken(c, a.content) || !a.sure && !isReceiptOf(a.content, c) {
+			return false
+		}
+		taken, err := k.take(ctx, c, a.content)
+		switch {
+		case err == nil:
+			after, refused = taken, nil
+			return true
+		case refused == nil:
+			refused = err
+		}
+		return false
+	})
+	switch {
+	case after.Reached != c.Reached:
+		return after, nil
+	case refused != nil:
+		return c, refused
+	case err != nil:
 		return c, fmt.Errorf("looking for the receipt of %s: %w", p.file.Name, err)
 	}
-	var refused error
-	for _, a := range found {
-		if k.taken(c, a.content) || !a.sure && !isReceiptOf(a.content, c) {
-			continue
-		}
-		after, err := k.take(ctx, c, a.content)
-		if err == nil {
-			return after, nil
-		}
-		refused = errors.Join(refused, err)
-	}
-	return c, refused
+	return c, nil
 }
 
 // isReceiptOf tells whether a file is the receipt of a closing's package.

@@ -87,20 +87,21 @@ func parseReceipt(b []byte) (r Receipt, err error) {
 	}
 	r = Receipt{Identity: strings.Join(values["identity"], "\n"), Reason: first(values["reason"]), Reference: first(values["reference"]),
 		At: first(values["at"]), Digests: values["digest"], Signer: signer}
-	known := false
+	known, strange := false, ""
 	for _, o := range values["outcome"] {
 		accepted, ok := outcomes[strings.ToLower(o)]
-		if !ok {
-			continue
-		}
-		if known && accepted != r.Accepted {
+		switch {
+		case !ok:
+			strange = o
+		case known && accepted != r.Accepted:
 			r.Accepted = false // one part was refused
-			continue
+		default:
+			r.Accepted, known = accepted, true
 		}
-		r.Accepted, known = accepted, true
 	}
-	if !known {
-		return r, fmt.Errorf("%w: the outcome %q is not known", errReceipt, clipped(first(values["outcome"])))
+	// What is said beside «ok» in words that nobody knows may be that it is not.
+	if !known || r.Accepted && strange != "" {
+		return r, fmt.Errorf("%w: the outcome %q is not known", errReceipt, clipped(strange))
 	}
 	return r, nil
 }
@@ -220,7 +221,7 @@ func (r Receipt) concerns(c register.Closing) bool {
 		named = named || c.Parcel != nil && id == c.Parcel.Identity || id == c.Name
 	}
 	for _, f := range c.Files {
-		if !r.holds(f) {
+		if !ofThisClosing[f.Role] || !r.holds(f) {
 			continue
 		}
 		named = true
@@ -230,6 +231,15 @@ func (r Receipt) concerns(c register.Closing) bool {
 		}
 	}
 	return named && (present || !former)
+}
+
+// ofThisClosing are the files that stand for a closing and its package; receipts
+// and renewals may tell of others too.
+var ofThisClosing = map[string]bool{
+	register.FilePackage: true,
+	register.FileXML:     true, register.FilePDF: true, register.FileImprints: true,
+	register.FileXMLSigned: true, register.FilePDFSigned: true, register.FileImprintsSigned: true,
+	register.FilePDFStamped: true, register.FileImprintsStamped: true,
 }
 
 // holds tells whether the receipt has the digest of a file.

@@ -192,6 +192,7 @@ var trouble = map[string]struct{ text, todo string }{
 	"host-key-changed":       {"la chiave del server di versamento è cambiata", "Non si consegna nulla finché il conservatore non conferma la chiave nuova."},
 	"login-refused":          {"il server di versamento rifiuta l’accesso", "Controllare utente e credenziali con il conservatore."},
 	"receipt-malformed":      {"il rapporto di versamento non si può leggere", "Chiederne un altro al conservatore, o consegnarlo qui come file."},
+	"receipts-too-many":      {"fra i rapporti di versamento ci sono troppi file", "Chi amministra il sistema sposta altrove quelli vecchi; si riprova da soli."},
 	"failed":                 {"il passo non è riuscito", "Si riprova da soli."},
 }
 
