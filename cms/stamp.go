@@ -7,9 +7,12 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // maxResponse bounds an answer of a time stamping authority, which has some
@@ -97,15 +100,23 @@ func (r *StampRequest) Read(response []byte) (token []byte, err error) {
 	return answer.Token.FullBytes, nil
 }
 
+// refusal puts a refusal into words; those of the authority's are cut, and fit
+// for a log.
 func refusal(status int, text []asn1.RawValue, fail asn1.BitString) string {
 	said := []string{fmt.Sprintf("status %d", status)}
-	for bit, words := range failures {
+	for _, bit := range slices.Sorted(maps.Keys(failures)) {
 		if fail.At(bit) == 1 {
-			said = append(said, words)
+			said = append(said, failures[bit])
 		}
 	}
 	for _, t := range text[:min(len(text), 3)] {
-		said = append(said, strings.ToValidUTF8(string(t.Bytes[:min(len(t.Bytes), 200)]), "?"))
+		words := strings.ToValidUTF8(string(t.Bytes[:min(len(t.Bytes), 200)]), "?")
+		said = append(said, strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return ' '
+			}
+			return r
+		}, words))
 	}
 	return strings.Join(said, ", ")
 }
