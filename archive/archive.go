@@ -67,6 +67,9 @@ type Register struct {
 type Signing struct {
 	// OpenKey opens the key for one use; nil: closings are not signed.
 	OpenKey func(context.Context) (sign.Key, error)
+	// Lock names what wrong PINs lock, a token or credential: registers with the
+	// same one share it. Empty: nothing does.
+	Lock string
 	// XAdES: the XML gets a signature of its own.
 	XAdES bool
 }
@@ -91,6 +94,8 @@ type Archive struct {
 	metrics  *metrics
 	// composing bounds how many days are written at a time: each takes memory.
 	composing chan struct{}
+
+	vault vault
 
 	mu      sync.Mutex
 	keepers map[name]*keeper
@@ -153,10 +158,11 @@ func (a *Archive) Reload(registers []Register) error {
 	defer a.mu.Unlock()
 	for n, k := range next {
 		if before := a.keepers[n]; before != nil {
-			k.busy = before.busy // whoever is at work goes on, and nobody beside
+			k.closing, k.stepping = before.closing, before.stepping // whoever is at work goes on, and nobody beside
 		}
 	}
 	a.keepers = next
+	a.vault.forgive("")
 	select {
 	case a.changed <- struct{}{}:
 	default:
@@ -217,9 +223,7 @@ func (a *Archive) Close(ctx context.Context, by register.Actor, org, reg, throug
 	if err != nil {
 		return nil, err
 	}
-	made, err := k.closeDays(ctx, by, through)
-	k.ring()
-	return made, err
+	return k.closeDays(ctx, by, through)
 }
 
 // Work does what is due now for a register's closings, once, and returns the
@@ -265,8 +269,13 @@ func (a *Archive) Retry(ctx context.Context, by register.Actor, org, reg, id, re
 	if err != nil {
 		return register.Closing{}, err
 	}
-	k.forgive()
-	k.ring()
+	a.vault.forgive(k.conf.Lock)
+	for _, other := range a.kept() {
+		if other == k || k.conf.Lock != "" && other.conf.Lock == k.conf.Lock {
+			other.forgive()
+			other.ring()
+		}
+	}
 	return c, nil
 }
 

@@ -2,14 +2,12 @@ package archive
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/protodaemon/protodaemon/register"
-	"github.com/protodaemon/protodaemon/sign"
 )
 
 const (
@@ -28,8 +26,8 @@ const (
 	staleTries = 5
 )
 
-// keeper does the closings of one register. What only run and work touch is
-// guarded by busy.
+// keeper does the closings of one register. Days are closed and steps are taken
+// side by side: a destination that does not answer holds up no closing.
 type keeper struct {
 	archive *Archive
 	conf    Register
@@ -37,28 +35,24 @@ type keeper struct {
 	at      time.Duration // of AutoAt since midnight
 	carrier carrier
 	log     *slog.Logger
-	bell    chan struct{}
-	// busy is held by whoever closes or takes steps: one at a time.
-	busy chan struct{}
+	bell    chan struct{} // there are steps to be taken
+	// closing is held by whoever closes days, stepping by whoever takes steps:
+	// one at a time.
+	closing, stepping chan struct{}
 
 	renewal time.Time // when evidence is looked at again; only run touches it
 
-	mu     sync.Mutex
-	pauses map[string]pause // by step, or step and closing
-}
-
-// pause is when a step that failed is due again.
-type pause struct {
-	until time.Time // zero: when a person asks for it
-	last  time.Duration
+	mu       sync.Mutex
+	pauses   map[string]pause // by step, or step and closing
+	evidence time.Time        // when the first evidence expires, as of the last look
 }
 
 func (a *Archive) newKeeper(r Register) (*keeper, error) {
 	k := &keeper{
 		archive: a, conf: r, name: name{r.Organization, r.Register},
-		log:    a.log.With("organization", r.Organization, "register", r.Register),
-		bell:   make(chan struct{}, 1),
-		busy:   make(chan struct{}, 1),
+		log:     a.log.With("organization", r.Organization, "register", r.Register),
+		bell:    make(chan struct{}, 1),
+		closing: make(chan struct{}, 1), stepping: make(chan struct{}, 1),
 		pauses: map[string]pause{},
 	}
 	if r.AutoAt != "" {
@@ -83,18 +77,11 @@ func (k *keeper) ring() {
 	}
 }
 
-// forgive forgets the pauses after failures.
-func (k *keeper) forgive() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	clear(k.pauses)
-}
-
-// hold takes the register for closing or stepping.
-func (k *keeper) hold(ctx context.Context) (release func(), err error) {
+// hold takes a lock; it is given back with release.
+func hold(ctx context.Context, lock chan struct{}) (release func(), err error) {
 	select {
-	case k.busy <- struct{}{}:
-		return func() { <-k.busy }, nil
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -102,23 +89,28 @@ func (k *keeper) hold(ctx context.Context) (release func(), err error) {
 
 // run closes at the hour and takes the steps that are due until ctx ends.
 func (k *keeper) run(ctx context.Context) {
-	for {
-		next := k.turn(ctx)
-		timer := time.NewTimer(time.Until(next))
+	var both sync.WaitGroup
+	both.Go(func() { loop(ctx, nil, k.auto) })
+	both.Go(func() { loop(ctx, k.bell, k.turn) })
+	both.Wait()
+}
+
+// loop does what is due, and again when turn says or the bell rings. It looks
+// once an hour at least: a timer does not hear of a clock that is set forward.
+func loop(ctx context.Context, bell <-chan struct{}, turn func(context.Context) time.Time) {
+	for ctx.Err() == nil {
+		timer := time.NewTimer(min(time.Until(turn(ctx)), retryMax))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-k.bell:
-			timer.Stop()
+		case <-bell:
 		case <-timer.C:
 		}
+		timer.Stop()
 	}
 }
 
-// turn does all that is due and tells when something is due again.
+// turn takes all steps that are due and tells when one is due again.
 func (k *keeper) turn(ctx context.Context) time.Time {
-	auto := k.auto(ctx)
 	steps, err := k.work(ctx)
 	if err != nil && ctx.Err() == nil {
 		k.log.Debug("a closing waits", "err", err)
@@ -132,7 +124,7 @@ func (k *keeper) turn(ctx context.Context) time.Time {
 			k.log.Error("evidence could not be renewed, it is tried again", "err", err)
 		}
 	}
-	return earlier(earlier(auto, steps), k.renewal)
+	return earlier(steps, k.renewal)
 }
 
 // earlier is the earlier of two times; a zero one is never.
@@ -148,11 +140,12 @@ func earlier(a, b time.Time) time.Time {
 
 // closeDays closes every day up to through that is to be closed.
 func (k *keeper) closeDays(ctx context.Context, by register.Actor, through string) ([]register.Closing, error) {
-	release, err := k.hold(ctx)
+	release, err := hold(ctx, k.closing)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	defer k.ring()
 	made := []register.Closing{}
 	for stale := 0; ; {
 		c, err := k.closeNext(ctx, by, through)
@@ -193,9 +186,11 @@ func (k *keeper) closeNext(ctx context.Context, by register.Actor, through strin
 	return &made, nil
 }
 
-// work takes the steps that are due and tells when the next is.
+// work takes the steps that are due and tells when the next is. What is done
+// here comes before what is done at a destination, so that one that does not
+// answer holds up no signature.
 func (k *keeper) work(ctx context.Context) (next time.Time, err error) {
-	release, err := k.hold(ctx)
+	release, err := hold(ctx, k.stepping)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -205,38 +200,41 @@ func (k *keeper) work(ctx context.Context) (next time.Time, err error) {
 		return time.Now().Add(retryFirst), err
 	}
 	var first error
-	for _, c := range closings {
-		due, err := k.advance(ctx, c)
-		if !due.IsZero() {
-			next = earlier(next, due)
-		}
-		if first == nil {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
+	for _, outside := range []bool{false, true} {
+		for i, c := range closings {
+			after, due, err := k.advance(ctx, c, outside)
+			closings[i] = after
+			if !due.IsZero() {
+				next = earlier(next, due)
+			}
+			if first == nil {
+				first = err
+			}
+			if ctx.Err() != nil {
+				return next, first
+			}
 		}
 	}
 	return next, first
 }
 
-// advance takes a closing as far as it goes now. The time is when it is due
-// again; zero: not by itself.
-func (k *keeper) advance(ctx context.Context, c register.Closing) (time.Time, error) {
+// advance takes a closing as far as it goes now; outside: also to a destination.
+// The time is when it is due again; zero: not by itself.
+func (k *keeper) advance(ctx context.Context, c register.Closing, outside bool) (register.Closing, time.Time, error) {
 	for {
 		s := k.next(c)
-		if s == nil {
-			return time.Time{}, nil
+		if s == nil || s.outside && !outside {
+			return c, time.Time{}, nil
 		}
 		if at, paused := k.paused(s.name, c.ID); paused {
-			return at, nil
+			return c, at, nil
 		}
 		after, err := k.try(ctx, s, c)
 		if err == nil && after.Reached == c.Reached && len(after.Files) == len(c.Files) {
-			return k.poll(s.name+" "+c.ID, after), nil // a receipt is not there yet
+			return after, k.poll(s.name+" "+c.ID, after), nil // a receipt is not there yet
 		}
 		if err != nil {
-			return k.failed(ctx, s, c, err), err
+			return c, k.failed(ctx, s, c, err), err
 		}
 		k.resumed(s.name, c.ID)
 		c = after
@@ -247,7 +245,11 @@ func (k *keeper) advance(ctx context.Context, c register.Closing) (time.Time, er
 func (k *keeper) try(ctx context.Context, s *step, c register.Closing) (register.Closing, error) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	return s.do(k, ctx, c)
+	after, err := s.do(k, ctx, c)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err) // whatever else it is called
+	}
+	return after, err
 }
 
 // failed records why a step failed and tells when it is due again.
@@ -263,84 +265,5 @@ func (k *keeper) failed(ctx context.Context, s *step, c register.Closing, err er
 	if recording != nil {
 		k.log.Error("a failure could not be recorded", "closing", c.ID, "err", recording)
 	}
-	key := s.name + " " + c.ID
-	if forAll(err) {
-		key = s.name
-	}
-	if !byItself(err) {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.pauses[key] = pause{}
-		return time.Time{}
-	}
-	var later interface{ RetryAfter() time.Duration }
-	if errors.As(err, &later) && later.RetryAfter() > 0 {
-		return k.pause(key, min(later.RetryAfter(), retryMax), retryMax)
-	}
-	return k.pause(key, retryFirst, retryMax)
-}
-
-// forAll tells whether an error stands in the way of the same step of every
-// closing.
-func forAll(err error) bool {
-	for _, e := range []error{sign.ErrUnreachable, sign.ErrPIN, sign.ErrLocked, sign.ErrExpired, sign.ErrUnusable} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-// byItself tells whether a step may be tried again without a person: a second
-// wrong PIN may lock a token.
-func byItself(err error) bool {
-	return !errors.Is(err, sign.ErrPIN) && !errors.Is(err, sign.ErrLocked)
-}
-
-// paused tells whether a step waits, and until when.
-func (k *keeper) paused(step, id string) (until time.Time, waits bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, key := range []string{step, step + " " + id} {
-		p, ok := k.pauses[key]
-		if ok && (p.until.IsZero() || p.until.After(time.Now())) {
-			return p.until, true
-		}
-	}
-	return time.Time{}, false
-}
-
-// pause has a step wait: first for the first time, then twice as long as
-// before, up to most.
-func (k *keeper) pause(key string, first, most time.Duration) time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	wait := first
-	if before := k.pauses[key].last; before > 0 {
-		wait = min(2*before, most)
-	}
-	p := pause{until: time.Now().Add(wait), last: wait}
-	k.pauses[key] = p
-	return p.until
-}
-
-// poll has the step wait that asks for the receipt of a delivered closing.
-func (k *keeper) poll(key string, c register.Closing) time.Time {
-	wait := pollFirst
-	if c.Parcel != nil && c.Parcel.SentAt != nil {
-		wait = min(max(time.Since(*c.Parcel.SentAt)/10, pollFirst), pollMax)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	p := pause{until: time.Now().Add(wait)}
-	k.pauses[key] = p
-	return p.until
-}
-
-// resumed forgets the pauses of a step that succeeded.
-func (k *keeper) resumed(step, id string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.pauses, step)
-	delete(k.pauses, step+" "+id)
+	return k.pauseAfter(s, c, err)
 }

@@ -39,7 +39,7 @@ func (k *keeper) renew(ctx context.Context) (time.Time, error) {
 	if len(k.conf.Authorities) == 0 {
 		return again, nil
 	}
-	release, err := k.hold(ctx)
+	release, err := hold(ctx, k.stepping)
 	if err != nil {
 		return again, err
 	}

@@ -8,19 +8,18 @@ import (
 	"github.com/protodaemon/protodaemon/register"
 )
 
-// auto closes the days whose hour has come and tells when the next comes; zero:
-// never by itself.
+// auto closes the days whose hour has come and tells when the next comes.
 func (k *keeper) auto(ctx context.Context) time.Time {
-	if k.conf.AutoAt == "" {
-		return time.Time{}
-	}
 	now := time.Now().In(k.archive.location)
+	if k.conf.AutoAt == "" {
+		return now.Add(retryMax) // only a person closes
+	}
 	through, next := k.reach(now)
 	_, err := k.closeDays(ctx, register.System(), through)
-	if err == nil || ctx.Err() != nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
 		return next
-	}
-	if errors.Is(err, register.ErrNoManager) {
+	case errors.Is(err, register.ErrNoManager):
 		k.log.Error("a day cannot be closed", "through", through, "err", err)
 		if err := k.archive.office.RefuseClosing(ctx, k.conf.Organization, k.conf.Register, err.Error()); err != nil {
 			k.log.Error("the refusal could not be recorded", "err", err)

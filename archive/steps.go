@@ -20,18 +20,19 @@ import (
 // maxSigned bounds a file that is read whole to be signed.
 const maxSigned = 256 << 20
 
-// step is one act between two records.
+// step is one act between two records; outside: at a destination.
 type step struct {
-	name string
-	do   func(*keeper, context.Context, register.Closing) (register.Closing, error)
+	name    string
+	outside bool
+	do      func(*keeper, context.Context, register.Closing) (register.Closing, error)
 }
 
 var (
-	stepSign    = &step{"sign", (*keeper).sign}
-	stepStamp   = &step{"stamp", (*keeper).stamp}
-	stepPackage = &step{"package", (*keeper).packUp}
-	stepDeliver = &step{"deliver", (*keeper).deliver}
-	stepReceipt = &step{"receipt", (*keeper).receipt}
+	stepSign    = &step{"sign", false, (*keeper).sign}
+	stepStamp   = &step{"stamp", false, (*keeper).stamp}
+	stepPackage = &step{"package", false, (*keeper).packUp}
+	stepDeliver = &step{"deliver", true, (*keeper).deliver}
+	stepReceipt = &step{"receipt", true, (*keeper).receipt}
 )
 
 // next is the step that a closing waits for; nil: none, or a person.
@@ -143,12 +144,7 @@ func (k *keeper) toSign(c register.Closing) []signed {
 const mediaP7M = "application/pkcs7-mime"
 
 // sign has all that is signed of a closing signed in one authorization.
-func (k *keeper) sign(ctx context.Context, c register.Closing) (after register.Closing, err error) {
-	key, err := k.conf.OpenKey(ctx)
-	if err != nil {
-		return c, fmt.Errorf("opening the signing key: %w", err)
-	}
-	defer func() { err = errors.Join(err, key.Close()) }()
+func (k *keeper) sign(ctx context.Context, c register.Closing) (register.Closing, error) {
 	plan := k.toSign(c)
 	var documents []sign.Document
 	for _, s := range plan {
@@ -158,7 +154,12 @@ func (k *keeper) sign(ctx context.Context, c register.Closing) (after register.C
 		}
 		documents = append(documents, sign.Document{Format: s.format, Content: content})
 	}
-	signatures, signer, err := sign.Sign(ctx, key, time.Now(), documents)
+	var signatures [][]byte
+	var signer *x509.Certificate
+	err := k.archive.vault.use(ctx, k.conf.Lock, func() (err error) {
+		signatures, signer, err = k.signAll(ctx, documents)
+		return err
+	})
 	if err != nil {
 		return c, fmt.Errorf("signing %s: %w", c.Name, err)
 	}
@@ -171,6 +172,16 @@ func (k *keeper) sign(ctx context.Context, c register.Closing) (after register.C
 		a.Files = append(a.Files, f)
 	}
 	return k.record(ctx, c, a)
+}
+
+// signAll opens the key, signs and closes it.
+func (k *keeper) signAll(ctx context.Context, documents []sign.Document) (signatures [][]byte, signer *x509.Certificate, err error) {
+	key, err := k.conf.OpenKey(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the signing key: %w", err)
+	}
+	defer func() { err = errors.Join(err, key.Close()) }()
+	return sign.Sign(ctx, key, time.Now(), documents)
 }
 
 func signerDetail(c *x509.Certificate) map[string]string {

@@ -30,7 +30,7 @@ func archiveRegisters(cfg *configs.Config, test bool) []archive.Register {
 			c := r.Closing
 			all = append(all, archive.Register{
 				Organization: o.ID, Register: r.ID, AutoAt: c.AutoAt, Test: test,
-				Signing:     archive.Signing{OpenKey: keyOf(c.Sign), XAdES: c.Sign.XAdES},
+				Signing:     archive.Signing{OpenKey: keyOf(c.Sign), Lock: lockOf(c.Sign), XAdES: c.Sign.XAdES},
 				Authorities: authoritiesOf(c.Timestamp),
 				Delivery:    deliveryOf(c.Deliver),
 				Overdue:     c.Deliver.OverdueAfter,
@@ -65,6 +65,17 @@ func keyOf(s configs.Sign) func(context.Context) (sign.Key, error) {
 		return func(context.Context) (sign.Key, error) { return openCSC(s.CSC) }
 	}
 	return nil
+}
+
+// lockOf names what a wrong PIN brings nearer to being locked.
+func lockOf(s configs.Sign) string {
+	switch {
+	case s.PKCS11 != configs.PKCS11{}:
+		return "pkcs11 " + s.PKCS11.Module + " " + s.PKCS11.Token
+	case s.CSC != configs.CSC{}:
+		return "csc " + s.CSC.URL + " " + s.CSC.Credential
+	}
+	return ""
 }
 
 func openCSC(c configs.CSC) (sign.Key, error) {
