@@ -1,20 +1,16 @@
 package sign
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
-	"time"
 )
 
 // CSC names a credential with a remote signing service (Cloud Signature
@@ -27,44 +23,64 @@ type CSC struct {
 	Client                 *http.Client // nil: a usual one
 }
 
-const (
-	maxCSC  = 1 << 20
-	cscWait = time.Minute
-)
+// The object identifiers that the service is asked with: of each kind of key
+// the one that names the digest too, and that of the key alone. Which of them is
+// taken is the credential's to say (key/algo).
+const oidSHA256 = "2.16.840.1.101.3.4.2.1"
 
-// The object identifiers that the service is asked with.
-const (
-	oidSHA256     = "2.16.840.1.101.3.4.2.1"
-	oidRSASHA256  = "1.2.840.113549.1.1.11"
-	oidECDSASHA2  = "1.2.840.10045.4.3.2"
-	keyEnabled    = "enabled"
-	certValid     = "valid"
-	modeSynchrone = "S"
+var (
+	algorithmsRSA = []string{"1.2.840.113549.1.1.11", "1.2.840.113549.1.1.1"}
+	algorithmsEC  = []string{"1.2.840.10045.4.3.2", "1.2.840.10045.2.1"}
 )
 
 type cscKey struct {
-	conf  CSC
-	http  *http.Client
-	token string
-	chain []*x509.Certificate
+	conf       CSC
+	http       *http.Client
+	token, sad string      // secrets of the service's
+	credential *credential // nil: not asked yet
+	chain      []*x509.Certificate
+}
+
+// credential is what of the answer to credentials/info is used (CSC API §11.5).
+type credential struct {
+	Key struct {
+		Status string   `json:"status"`
+		Algo   []string `json:"algo"`
+	} `json:"key"`
+	Cert struct {
+		Status       string   `json:"status"`
+		Certificates []string `json:"certificates"`
+	} `json:"cert"`
+	Auth struct {
+		Mode       string       `json:"mode"`
+		Expression string       `json:"expression"`
+		Objects    []authObject `json:"objects"`
+	} `json:"auth"`
+	Multisign int `json:"multisign"` // how many signatures one authorization is good for
+}
+
+// authObject is something that has to be told before a signature (§8.3).
+type authObject struct {
+	Type      string `json:"type"`
+	ID        string `json:"id"`
+	Generator string `json:"generator"`
 }
 
 // OpenCSC makes ready to sign; the service is asked first by Chain. Off
-// loopback it has to be https.
+// loopback it has to be https. Close closes the idle connections of the client.
 func OpenCSC(conf CSC) (Key, error) {
 	u, err := url.Parse(conf.URL)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%w: the signing service's URL %q is not one", ErrUnusable, conf.URL)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("%w: the URL of the signing service is not one like https://host/csc/v2", ErrUnusable)
+	case !private(u):
+		return nil, fmt.Errorf("%w: the signing service %s has to be reached by https: the PIN goes there", ErrUnusable, clip(u.Host))
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
-		return nil, fmt.Errorf("%w: the signing service %s has to be reached by https: the PIN goes there", ErrUnusable, u.Host)
+	if conf.Client == nil {
+		conf.Client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}
 	}
-	return &cscKey{conf: conf, http: noRedirects(conf.Client)}, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	conf.URL = strings.TrimSuffix(conf.URL, "/")
+	return &cscKey{conf: conf, http: conf.Client}, nil
 }
 
 // Chain asks for a token and for the credential (credentials/info).
@@ -75,62 +91,79 @@ func (k *cscKey) Chain(ctx context.Context) ([]*x509.Certificate, error) {
 	if err := k.login(ctx); err != nil {
 		return nil, err
 	}
-	var info struct {
-		Key struct {
-			Status string   `json:"status"`
-			Algo   []string `json:"algo"`
-		} `json:"key"`
-		Cert struct {
-			Status       string   `json:"status"`
-			Certificates []string `json:"certificates"`
-		} `json:"cert"`
-	}
+	var c credential
 	err := k.call(ctx, "credentials/info", map[string]any{
 		"credentialID": k.conf.Credential, "certificates": "chain", "certInfo": false, "authInfo": true,
-	}, &info)
+	}, &c)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case info.Key.Status != "" && info.Key.Status != keyEnabled:
-		return nil, fmt.Errorf("%w: the service says that the key of credential %s is %s", ErrLocked, k.conf.Credential, info.Key.Status)
-	case info.Cert.Status != "" && info.Cert.Status != certValid:
-		return nil, fmt.Errorf("%w: the service says that the certificate of credential %s is %s", ErrExpired, k.conf.Credential, info.Cert.Status)
+	if err := c.signs(k.conf.Credential); err != nil {
+		return nil, err
 	}
 	var all []*x509.Certificate
-	for _, text := range info.Cert.Certificates {
-		c, err := parse64(text)
+	for _, text := range c.Cert.Certificates[:min(len(c.Cert.Certificates), maxChain+1)] {
+		one, err := parse64(text)
 		if err != nil {
 			return nil, fmt.Errorf("%w: a certificate of the signing service: %w", ErrUnusable, err)
 		}
-		all = append(all, c)
+		all = append(all, one)
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: the service gave no certificate of credential %s", ErrUnusable, k.conf.Credential)
 	}
-	k.chain = ordered(all[0], all[1:])
-	return k.chain, nil
+	// The first is the key's (§11.5); whether it is, the first signature shows.
+	chain, err := ordered(all[0], all)
+	if err != nil {
+		return nil, err
+	}
+	k.credential, k.chain = &c, chain
+	return chain, nil
 }
 
-// login gets a token for the service (OAuth 2.0, client credentials).
-func (k *cscKey) login(ctx context.Context) error {
-	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"service"},
-		"client_id": {k.conf.ClientID}, "client_secret": {k.conf.ClientSecret}}
-	var answer struct {
-		Token string `json:"access_token"`
+// signs tells whether the service says that the credential may sign now, and
+// without a person.
+func (c *credential) signs(name string) error {
+	const enabled, valid, byHolder = "enabled", "valid", "oauth2code"
+	switch {
+	case c.Key.Status != "" && c.Key.Status != enabled:
+		return fmt.Errorf("%w: the service says that the key of credential %s is %s", ErrLocked, name, clip(c.Key.Status))
+	case c.Cert.Status != "" && c.Cert.Status != valid:
+		return fmt.Errorf("%w: the service says that the certificate of credential %s is %s", ErrExpired, name, clip(c.Cert.Status))
+	case c.Auth.Mode == byHolder:
+		return fmt.Errorf("%w: credential %s is authorized by its holder in a browser; take one for automatic signatures", ErrUnusable, name)
 	}
-	err := k.post(ctx, "oauth2/token", "application/x-www-form-urlencoded", []byte(form.Encode()), &answer)
-	if err == nil && answer.Token == "" {
-		err = fmt.Errorf("%w: the signing service gave no token", ErrRefused)
-	}
-	k.token = answer.Token
-	return err
+	return nil
 }
 
 // Sign authorizes the digests (credentials/authorize) and has them signed
-// (signatures/signHash).
+// (signatures/signHash): all at once, or as many as the credential allows.
 func (k *cscKey) Sign(ctx context.Context, digests [][]byte) ([][]byte, error) {
-	chain, err := k.Chain(ctx)
+	if _, err := k.Chain(ctx); err != nil {
+		return nil, err
+	}
+	most := len(digests)
+	if k.credential.Multisign > 0 {
+		most = min(most, k.credential.Multisign)
+	}
+	var values [][]byte
+	for some := range slices.Chunk(digests, max(most, 1)) {
+		signed, err := k.signSome(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, signed...)
+	}
+	return values, nil
+}
+
+// signSome signs with one authorization.
+func (k *cscKey) signSome(ctx context.Context, digests [][]byte) ([][]byte, error) {
+	algorithm, err := k.algorithm()
+	if err != nil {
+		return nil, err
+	}
+	authData, err := k.authData()
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +174,8 @@ func (k *cscKey) Sign(ctx context.Context, digests [][]byte) ([][]byte, error) {
 	authorize := map[string]any{
 		"credentialID": k.conf.Credential, "numSignatures": len(hashes), "hashes": hashes, "hashAlgorithmOID": oidSHA256,
 	}
-	if len(k.conf.PIN) > 0 {
-		authorize["authData"] = []map[string]string{{"id": "PIN", "value": string(k.conf.PIN)}}
+	if len(authData) > 0 {
+		authorize["authData"] = authData
 	}
 	var allowed struct {
 		SAD string `json:"SAD"`
@@ -150,123 +183,86 @@ func (k *cscKey) Sign(ctx context.Context, digests [][]byte) ([][]byte, error) {
 	if err := k.call(ctx, "credentials/authorize", authorize, &allowed); err != nil {
 		return nil, err
 	}
-	algorithm := oidRSASHA256
-	if _, ok := chain[0].PublicKey.(*ecdsa.PublicKey); ok {
-		algorithm = oidECDSASHA2
+	if k.sad = allowed.SAD; k.sad == "" {
+		return nil, fmt.Errorf("%w: the signing service authorized nothing (no SAD)", ErrRefused)
 	}
 	var signed struct {
 		Signatures []string `json:"signatures"`
 	}
 	err = k.call(ctx, "signatures/signHash", map[string]any{
-		"credentialID": k.conf.Credential, "SAD": allowed.SAD, "hashes": hashes, "hashAlgorithmOID": oidSHA256,
-		"signAlgo": algorithm, "operationMode": modeSynchrone,
+		"credentialID": k.conf.Credential, "SAD": k.sad, "hashes": hashes, "hashAlgorithmOID": oidSHA256,
+		"signAlgo": algorithm, "operationMode": "S",
 	}, &signed)
 	if err != nil {
 		return nil, err
 	}
+	return k.values(digests, signed.Signatures)
+}
+
+// values decodes signatures. The standard leaves the form of an ECDSA value
+// open: one of two numbers of fixed width is turned into ASN.1.
+func (k *cscKey) values(digests [][]byte, signatures []string) ([][]byte, error) {
+	if len(signatures) != len(digests) {
+		return nil, fmt.Errorf("%w: the signing service gave %d signatures for %d digests", ErrRefused, len(signatures), len(digests))
+	}
 	var values [][]byte
-	for _, s := range signed.Signatures {
+	for i, s := range signatures {
 		v, err := base64.StdEncoding.DecodeString(s)
 		if err != nil {
 			return nil, fmt.Errorf("%w: the signing service's answer is not base64", ErrRefused)
+		}
+		key, ok := k.chain[0].PublicKey.(*ecdsa.PublicKey)
+		if ok && len(v) == 2*width(key) && checkValue(k.chain[0], digests[i], v) != nil {
+			v = asn1ECDSA(v)
 		}
 		values = append(values, v)
 	}
 	return values, nil
 }
 
+// algorithm is the one of those that the credential signs with that fits here.
+func (k *cscKey) algorithm() (string, error) {
+	wanted := algorithmsRSA
+	if _, ok := k.chain[0].PublicKey.(*ecdsa.PublicKey); ok {
+		wanted = algorithmsEC
+	}
+	offered := k.credential.Key.Algo
+	for _, a := range wanted {
+		if len(offered) == 0 || slices.Contains(offered, a) {
+			return a, nil
+		}
+	}
+	return "", fmt.Errorf("%w: credential %s does not sign with %s but with %s", ErrUnusable, k.conf.Credential,
+		strings.Join(wanted, " or "), clip(strings.Join(offered, ", ")))
+}
+
+// alternative: one of the objects is enough.
+var alternative = regexp.MustCompile(`(?i)\bX?OR\b`)
+
+// authData is what the credential wants to be told, of which there is a PIN
+// alone: a one-time password is a person's.
+func (k *cscKey) authData() ([]map[string]string, error) {
+	auth := k.credential.Auth
+	id, passwords := "PIN", 0
+	for _, o := range auth.Objects {
+		if o.Type == "Password" && o.Generator == "" {
+			id = o.ID
+			passwords++
+		}
+	}
+	either := alternative.MatchString(auth.Expression)
+	switch {
+	case passwords > 1 || passwords < len(auth.Objects) && !either:
+		return nil, fmt.Errorf("%w: credential %s wants more than a PIN for each signature; take one for automatic signatures", ErrUnusable, k.conf.Credential)
+	case passwords == 1 && len(k.conf.PIN) == 0:
+		return nil, fmt.Errorf("%w: credential %s wants a PIN, and none is given", ErrUnusable, k.conf.Credential)
+	case len(k.conf.PIN) == 0:
+		return nil, nil
+	}
+	return []map[string]string{{"id": id, "value": string(k.conf.PIN)}}, nil
+}
+
 func (k *cscKey) Close() error {
 	k.http.CloseIdleConnections()
 	return nil
-}
-
-func (k *cscKey) call(ctx context.Context, method string, params, answer any) error {
-	body, err := json.Marshal(params)
-	if err != nil {
-		return fmt.Errorf("encoding the call: %w", err)
-	}
-	return k.post(ctx, method, "application/json", body, answer)
-}
-
-// refusals are error codes of the API, and of OAuth, that are told apart.
-var refusals = map[string]error{
-	"invalid_pin": ErrPIN, "invalid_otp": ErrPIN, "credential_locked": ErrLocked, "credential_disabled": ErrLocked,
-	"authentication_failed": ErrPIN,
-}
-
-func (k *cscKey) post(ctx context.Context, method, mediaType string, body []byte, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, cscWait)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(k.conf.URL, "/")+"/"+method, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusable, err)
-	}
-	r.Header.Set("Content-Type", mediaType)
-	r.Header.Set("Accept", "application/json")
-	if k.token != "" {
-		r.Header.Set("Authorization", "Bearer "+k.token)
-	}
-	resp, err := k.http.Do(r)
-	if err != nil {
-		return fmt.Errorf("%w: the signing service, %s: %w", ErrUnreachable, method, withoutURL(err))
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxCSC+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: the signing service, %s: %w", ErrUnreachable, method, err)
-	case len(b) > maxCSC:
-		return fmt.Errorf("%w: the signing service's answer to %s is larger than %d bytes", ErrRefused, method, maxCSC)
-	case resp.StatusCode != http.StatusOK:
-		return refused(method, resp, b)
-	}
-	if err := json.Unmarshal(b, answer); err != nil {
-		return fmt.Errorf("%w: the signing service's answer to %s cannot be read: %w", ErrRefused, method, err)
-	}
-	return nil
-}
-
-// refused tells what an answer that is none means.
-func refused(method string, resp *http.Response, body []byte) error {
-	var said struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}
-	if json.Unmarshal(body, &said) != nil {
-		said.Error = resp.Status
-	}
-	switch {
-	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
-		return &busyError{status: resp.Status, after: retryAfter(resp.Header)}
-	case refusals[said.Error] != nil:
-		return fmt.Errorf("%w: the signing service says %s, %s", refusals[said.Error], said.Error, clip(said.Description))
-	case strings.Contains(strings.ToLower(said.Description), "pin"):
-		return fmt.Errorf("%w: the signing service says %s, %s", ErrPIN, clip(said.Error), clip(said.Description))
-	}
-	return fmt.Errorf("%w: the signing service answered %s to %s: %s %s", ErrRefused, resp.Status, method, clip(said.Error), clip(said.Description))
-}
-
-// clip keeps a foreign text short enough for a message.
-func clip(s string) string {
-	const most = 200
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
-
-// withoutURL leaves the address out of an error of net/http, which may hold
-// what is secret in it.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }

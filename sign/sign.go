@@ -13,14 +13,17 @@
 // certificate. So a key that does not belong to it is found at once and not by
 // a court.
 //
-// Errors say what is wrong, where, and what to do; a caller branches on the
-// sentinels below. Foreign answers are bounded in size and time.
+// The same document, key and time give the same XAdES and CAdES bytes where the
+// key is RSA; an ECDSA value is another each time. VerifyXAdES rests on it: it
+// writes the signature again and compares.
+//
+// Errors say what is wrong, where, and what to do, and hold no secret; a caller
+// branches on the sentinels below. Foreign answers are bounded in size and time;
+// only a PKCS#11 module cannot be interrupted.
 package sign
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -39,12 +42,12 @@ var (
 	ErrUnusable    = errors.New("the key cannot be used")
 )
 
-// Key signs for one certificate.
+// Key signs for one certificate. It is for one goroutine at a time.
 type Key interface {
 	// Chain is the certificate and those above it as far as known, leaf first.
 	Chain(ctx context.Context) ([]*x509.Certificate, error)
-	// Sign signs SHA-256 digests with one authorization for all of them: RSA
-	// with PKCS #1 v1.5, ECDSA as ASN.1.
+	// Sign signs SHA-256 digests, with one authorization for all of them where
+	// the key allows it: RSA with PKCS #1 v1.5, ECDSA as ASN.1.
 	Sign(ctx context.Context, digests [][]byte) ([][]byte, error)
 	Close() error
 }
@@ -78,8 +81,14 @@ func Sign(ctx context.Context, key Key, at time.Time, docs []Document) (files []
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := usable(chain, at); err != nil {
+	if len(chain) == 0 {
+		return nil, nil, fmt.Errorf("%w: it has no certificate", ErrUnusable)
+	}
+	if err := usable(chain[0], at); err != nil {
 		return nil, nil, err
+	}
+	if len(docs) == 0 { // a service would count an authorization of nothing
+		return nil, chain[0], nil
 	}
 	var drafts []draft
 	var digests [][]byte
@@ -108,38 +117,11 @@ func Sign(ctx context.Context, key Key, at time.Time, docs []Document) (files []
 }
 
 func newDraft(doc Document, chain []*x509.Certificate, at time.Time) (draft, error) {
-	if doc.Format == XAdES {
+	switch doc.Format {
+	case CAdES:
+		return cms.NewDraft(doc.Content, chain, at)
+	case XAdES:
 		return newXAdES(doc.Content, chain, at)
 	}
-	return cms.NewDraft(doc.Content, chain, at)
-}
-
-// minRSA is the shortest RSA key that signs (ETSI TS 119 312).
-const minRSA = 2048
-
-// usable holds a certificate against what it is wanted for.
-func usable(chain []*x509.Certificate, at time.Time) error {
-	if len(chain) == 0 {
-		return fmt.Errorf("%w: it has no certificate", ErrUnusable)
-	}
-	c := chain[0]
-	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
-	switch key := c.PublicKey.(type) {
-	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSA {
-			return fmt.Errorf("%w: its RSA key has %d bits, at least %d are needed", ErrUnusable, key.N.BitLen(), minRSA)
-		}
-	case *ecdsa.PublicKey:
-	default:
-		return fmt.Errorf("%w: a key %s is not supported, RSA and ECDSA are", ErrUnusable, c.PublicKeyAlgorithm)
-	}
-	switch {
-	case at.Before(c.NotBefore):
-		return fmt.Errorf("%w: the certificate of %s is valid only from %s", ErrExpired, c.Subject, c.NotBefore.Format(time.RFC3339))
-	case at.After(c.NotAfter):
-		return fmt.Errorf("%w: the certificate of %s expired on %s; renew it", ErrExpired, c.Subject, c.NotAfter.Format(time.RFC3339))
-	case c.KeyUsage != 0 && c.KeyUsage&signing == 0:
-		return fmt.Errorf("%w: the certificate of %s is not for signatures (key usage)", ErrUnusable, c.Subject)
-	}
-	return nil
+	return nil, fmt.Errorf("there is no signature format %d", doc.Format)
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,8 +63,11 @@ func Stamp(ctx context.Context, authorities []Authority, digest []byte) (Stamped
 // with the stamp in it (CAdES B-T).
 func AddStamp(ctx context.Context, authorities []Authority, p7m []byte) ([]byte, Stamped, error) {
 	sd, err := cms.Parse(p7m)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, Stamped{}, fmt.Errorf("reading the signature: %w", err)
+	case len(sd.Signers) != 1 || len(sd.Signers[0].UnsignedAttr.FullBytes) > 0: // before a stamp is paid for
+		return nil, Stamped{}, fmt.Errorf("%w: stamped is a signature of one signer, without a stamp or other unsigned attributes", cms.ErrMalformed)
 	}
 	digest := sha256.Sum256(sd.Signers[0].Signature)
 	s, err := Stamp(ctx, authorities, digest[:])
@@ -105,78 +107,47 @@ func (a Authority) ask(ctx context.Context, request []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, stampWait)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.URL, bytes.NewReader(request))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: its URL: %w", ErrUnusable, withoutURL(err))
+	case a.Username != "" && !private(r.URL):
+		return nil, fmt.Errorf("%w: it has to be reached by https: the password goes there", ErrUnusable)
+	case a.Username != "":
+		r.SetBasicAuth(a.Username, a.Password)
 	}
 	r.Header.Set("Content-Type", "application/timestamp-query")
 	r.Header.Set("Accept", "application/timestamp-reply")
-	if a.Username != "" {
-		r.SetBasicAuth(a.Username, a.Password)
-	}
-	resp, err := noRedirects(a.Client).Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxStamp+1))
+	status, body, err := send(a.Client, r, maxStamp)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: reading its answer: %w", ErrUnreachable, err)
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return nil, fmt.Errorf("%w: it answered %s; check user name and password", ErrRefused, resp.Status)
-	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
-		return nil, &busyError{status: resp.Status, after: retryAfter(resp.Header)}
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%w: it answered %s; check the URL", ErrRefused, resp.Status)
-	case len(b) > maxStamp:
-		return nil, fmt.Errorf("%w: its answer is larger than %d bytes", ErrRefused, maxStamp)
+		return nil, err
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return nil, fmt.Errorf("%w: it says %s; check user name and password", ErrRefused, statusText(status))
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("%w: it says %s; check the URL", ErrRefused, statusText(status))
 	}
-	return b, nil
+	return body, nil
 }
 
-// noRedirects is a client that follows none: what is sent is meant for one
-// address.
-func noRedirects(c *http.Client) *http.Client {
-	if c == nil {
-		c = http.DefaultClient
-	}
-	plain := *c
-	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &plain
-}
-
-// busyError is an ErrUnreachable that says when to come again.
-type busyError struct {
-	status string
-	after  time.Duration
-}
-
-func (e *busyError) Error() string {
-	return fmt.Sprintf("%v: it answered %s", ErrUnreachable, e.status)
-}
-func (e *busyError) Unwrap() error             { return ErrUnreachable }
-func (e *busyError) RetryAfter() time.Duration { return e.after }
-
-// retryAfter reads the header's seconds.
-func retryAfter(h http.Header) time.Duration {
-	s, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || s < 0 || s > 24*3600 {
-		return 0
-	}
-	return time.Duration(s) * time.Second
-}
-
+// parseOID reads an object identifier in dots; of none it is nil.
 func parseOID(s string) (asn1.ObjectIdentifier, error) {
 	if s == "" {
 		return nil, nil
 	}
 	var oid asn1.ObjectIdentifier
 	for part := range strings.SplitSeq(s, ".") {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 0 {
-			return nil, fmt.Errorf("%w: the policy %q is no object identifier like 1.2.3", ErrUnusable, s)
+		n, err := strconv.ParseUint(part, 10, 31)
+		if err != nil {
+			return nil, errOID(s)
 		}
-		oid = append(oid, n)
+		oid = append(oid, int(n))
+	}
+	if _, err := asn1.Marshal(oid); err != nil { // X.660: the first two arcs are bounded
+		return nil, errOID(s)
 	}
 	return oid, nil
+}
+
+func errOID(s string) error {
+	return fmt.Errorf("%w: the policy %q is no object identifier like 1.2.3", ErrUnusable, s)
 }

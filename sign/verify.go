@@ -1,22 +1,13 @@
 package sign
 
 import (
-	"bytes"
-	"crypto"
-	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
-	"encoding/base64"
 	"fmt"
-	"math/big"
-	"strings"
 	"time"
 
 	"github.com/protodaemon/protodaemon/cms"
 )
-
-const sha2 = crypto.SHA256
 
 // Verified is what a signed file proves.
 type Verified struct {
@@ -51,6 +42,9 @@ func Verify(p7m []byte, roots, stampRoots *x509.CertPool) (Verified, error) {
 	if s.Time != nil {
 		v.Time = *s.Time
 	}
+	if s.Weak {
+		return v, fmt.Errorf("%w: SHA-1", cms.ErrUnsupported)
+	}
 	at := v.Time
 	if s.Token != nil {
 		digest := sha256.Sum256(s.Signature)
@@ -60,13 +54,19 @@ func Verify(p7m []byte, roots, stampRoots *x509.CertPool) (Verified, error) {
 		}
 		v.Stamp, at = &stamp, stamp.Time
 	}
+	if at.IsZero() {
+		return v, fmt.Errorf("%w: it has neither a time stamp nor a time", cms.ErrMalformed)
+	}
 	return v, validAt(s.Certificate, sd.Certificates, roots, at)
 }
 
 // validAt judges a signer's certificate at a time.
 func validAt(c *x509.Certificate, others []*x509.Certificate, roots *x509.CertPool, at time.Time) error {
+	if err := suitable(c); err != nil {
+		return err
+	}
 	if at.Before(c.NotBefore) || at.After(c.NotAfter) {
-		return fmt.Errorf("%w: that of %s was not valid on %s", ErrExpired, c.Subject, at.Format(time.RFC3339))
+		return fmt.Errorf("%w: that of %s was not valid on %s", ErrExpired, subject(c), at.Format(time.RFC3339))
 	}
 	if roots == nil {
 		return nil
@@ -80,86 +80,4 @@ func validAt(c *x509.Certificate, others []*x509.Certificate, roots *x509.CertPo
 		return fmt.Errorf("the signer does not lead to a trusted certificate: %w", err)
 	}
 	return nil
-}
-
-// VerifyXAdES verifies an enveloped signature that was made here, and returns
-// the document without it. Signatures of others have other forms and are not
-// read.
-func VerifyXAdES(signed []byte) (Verified, error) {
-	var v Verified
-	begin := bytes.LastIndex(signed, []byte(`<ds:Signature xmlns:ds="`+nsDS+`" Id="firma">`))
-	const endTag = `</ds:Signature>`
-	if begin < 0 || !bytes.Contains(signed[begin:], []byte(endTag)) {
-		return v, fmt.Errorf("%w: there is no signature of this program in it", cms.ErrMalformed)
-	}
-	length := bytes.Index(signed[begin:], []byte(endTag)) + len(endTag)
-	signature := string(signed[begin : begin+length])
-	v.Content = append(bytes.Clone(signed[:begin]), signed[begin+length:]...)
-	for rest := signature; ; {
-		text, after, ok := between(rest, "<ds:X509Certificate>", "</ds:X509Certificate>")
-		if !ok {
-			break
-		}
-		c, err := parse64(text)
-		if err != nil {
-			return v, err
-		}
-		v.Certificates, rest = append(v.Certificates, c), after
-	}
-	said, _, ok := between(signature, "<xades:SigningTime>", "</xades:SigningTime>")
-	at, err := time.Parse(time.RFC3339, said)
-	if len(v.Certificates) == 0 || !ok || err != nil {
-		return v, fmt.Errorf("%w: it has no certificate or time", cms.ErrMalformed)
-	}
-	v.Signer, v.Time = v.Certificates[0], at
-	d, err := newXAdES(v.Content, v.Certificates, at)
-	if err != nil {
-		return v, err
-	}
-	value, _, _ := between(signature, "<ds:SignatureValue>", "</ds:SignatureValue>")
-	raw, err := base64.StdEncoding.DecodeString(value)
-	if err != nil {
-		return v, fmt.Errorf("%w: its value: %w", cms.ErrMalformed, err)
-	}
-	if _, ok := v.Signer.PublicKey.(*ecdsa.PublicKey); ok {
-		raw = asn1ECDSA(raw)
-	}
-	again, err := d.Assemble(raw)
-	if err == nil && !bytes.Equal(again, signed) {
-		err = fmt.Errorf("the signed XML: %w", cms.ErrMismatch)
-	}
-	if err != nil {
-		return v, err
-	}
-	return v, validAt(v.Signer, nil, nil, at)
-}
-
-func between(s, from, to string) (text, after string, ok bool) {
-	_, s, ok = strings.Cut(s, from)
-	if !ok {
-		return "", "", false
-	}
-	return strings.Cut(s, to)
-}
-
-func parse64(s string) (*x509.Certificate, error) {
-	der, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		return nil, fmt.Errorf("%w: its certificate: %w", cms.ErrMalformed, err)
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: its certificate: %w", cms.ErrMalformed, err)
-	}
-	return c, nil
-}
-
-// asn1ECDSA undoes rawECDSA.
-func asn1ECDSA(raw []byte) []byte {
-	half := len(raw) / 2
-	b, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])})
-	if err != nil {
-		return nil
-	}
-	return b
 }

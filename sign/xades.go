@@ -2,16 +2,19 @@ package sign
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/protodaemon/protodaemon/cms"
 )
@@ -41,24 +44,58 @@ type xadesDraft struct {
 	info          string // SignedInfo, canonical
 }
 
-func newXAdES(content []byte, chain []*x509.Certificate, at time.Time) (*xadesDraft, error) {
-	root := content
-	if bytes.HasPrefix(content, []byte("<?xml")) {
-		end := bytes.Index(content, []byte("?>"))
-		if end < 0 {
-			return nil, fmt.Errorf("%w: the XML declaration has no end", ErrUnusable)
+// The ends of a signature that is made here. No text of a canonical document
+// holds them, because there a < that is no markup is written &lt;.
+const (
+	signatureStart = `<ds:Signature xmlns:ds="` + nsDS + `" Id="firma">`
+	signatureEnd   = `</ds:Signature>`
+)
+
+var errCanonical = errors.New("the document is not XML in canonical form")
+
+// strange is what a canonical document, of elements and text alone and not
+// signed yet, never holds. A second signature would have the same identifiers.
+var strange = []string{"<!", "<?", "\r", "<ds:Signature", "<xades:"}
+
+// canonical finds the root element of a document and its end tag. What it does
+// not see (the order of attributes, empty elements, needless namespaces) is for
+// the document's writer to see to.
+func canonical(content []byte) (root []byte, end int, err error) {
+	root = content
+	if after, ok := bytes.CutPrefix(content, []byte("<?xml ")); ok {
+		declaration, rest, ok := bytes.Cut(after, []byte("?>"))
+		if !ok || bytes.Contains(declaration, []byte("encoding")) && !bytes.Contains(declaration, []byte(`"UTF-8"`)) {
+			return nil, 0, fmt.Errorf("%w: its declaration is another than <?xml version=\"1.0\" encoding=\"UTF-8\"?>", errCanonical)
 		}
-		root = bytes.TrimPrefix(content[end+2:], []byte("\n"))
+		root = bytes.TrimPrefix(rest, []byte("\n"))
 	}
-	last := bytes.LastIndex(root, []byte("</"))
-	if len(root) == 0 || root[0] != '<' || last < 0 || root[len(root)-1] != '>' {
-		return nil, fmt.Errorf("%w: the document to be signed is not XML in canonical form", ErrUnusable)
+	for _, s := range strange {
+		if bytes.Contains(root, []byte(s)) {
+			return nil, 0, fmt.Errorf("%w: %q is in it", errCanonical, s)
+		}
+	}
+	end = bytes.LastIndex(root, []byte("</"))
+	if end < 0 || !utf8.Valid(root) {
+		return nil, 0, errCanonical
+	}
+	name := bytes.TrimSuffix(root[end+2:], []byte(">"))
+	start, ok := bytes.CutPrefix(root, append([]byte("<"), name...))
+	if !ok || len(name) == 0 || root[len(root)-1] != '>' || start[0] != '>' && start[0] != ' ' {
+		return nil, 0, fmt.Errorf("%w: it does not end with the end of its first element", errCanonical)
+	}
+	return root, end, nil
+}
+
+func newXAdES(content []byte, chain []*x509.Certificate, at time.Time) (*xadesDraft, error) {
+	root, end, err := canonical(content)
+	if err != nil {
+		return nil, err
 	}
 	algorithm, err := xmlAlgorithm(chain[0])
 	if err != nil {
 		return nil, err
 	}
-	split := len(content) - len(root) + last
+	split := len(content) - len(root) + end
 	d := &xadesDraft{before: content[:split], after: content[split:], chain: chain}
 	digest := sha256.Sum256(root)
 	d.properties = signedProperties(chain[0], at)
@@ -137,7 +174,7 @@ func (d *xadesDraft) Assemble(value []byte) ([]byte, error) {
 	}
 	if key, ok := d.chain[0].PublicKey.(*ecdsa.PublicKey); ok {
 		var err error
-		if value, err = rawECDSA(value, (key.Curve.Params().BitSize+7)/8); err != nil {
+		if value, err = rawECDSA(value, width(key)); err != nil {
 			return nil, err
 		}
 	}
@@ -145,32 +182,35 @@ func (d *xadesDraft) Assemble(value []byte) ([]byte, error) {
 	for _, c := range d.chain {
 		certificates.WriteString(element("ds:X509Certificate", "", encode64(c.Raw)))
 	}
-	signature := `<ds:Signature xmlns:ds="` + nsDS + `" Id="firma">` + d.info +
+	signature := signatureStart + d.info +
 		element("ds:SignatureValue", "", encode64(value)) +
 		element("ds:KeyInfo", "", element("ds:X509Data", "", certificates.String())) +
 		element("ds:Object", "", `<xades:QualifyingProperties xmlns:xades="`+nsXAdES+`" Target="#firma">`+d.properties+`</xades:QualifyingProperties>`) +
-		`</ds:Signature>`
+		signatureEnd
 	out := make([]byte, 0, len(d.before)+len(signature)+len(d.after))
 	return append(append(append(out, d.before...), signature...), d.after...), nil
 }
+
+// width is how many bytes each of the two numbers of a value has.
+func width(key *ecdsa.PublicKey) int { return (key.Curve.Params().BitSize + 7) / 8 }
 
 // checkValue verifies a signature value over a SHA-256.
 func checkValue(c *x509.Certificate, digest, value []byte) error {
 	ok := false
 	switch key := c.PublicKey.(type) {
 	case *rsa.PublicKey:
-		ok = rsa.VerifyPKCS1v15(key, sha2, digest, value) == nil
+		ok = rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, value) == nil
 	case *ecdsa.PublicKey:
 		ok = ecdsa.VerifyASN1(key, digest, value)
 	}
 	if !ok {
-		return fmt.Errorf("the signature does not fit the certificate of %s: %w", c.Subject, cms.ErrMismatch)
+		return fmt.Errorf("the signature does not fit the certificate of %s: %w", subject(c), cms.ErrMismatch)
 	}
 	return nil
 }
 
 // rawECDSA turns the two numbers of an ECDSA value into the fixed width that
-// XML signatures have (RFC 4050).
+// XML signatures have (XML Signature 1.1 §6.4.3).
 func rawECDSA(der []byte, width int) ([]byte, error) {
 	var v struct{ R, S *big.Int }
 	if _, err := asn1.Unmarshal(der, &v); err != nil {
