@@ -33,6 +33,7 @@ var (
 	oidSigningCertificate   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 12}
 	oidSigningCertificateV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
 	oidSignatureTimeStamp   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 14}
+	oidCounterSignature     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 6}
 	oidSHA256               = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
 )
 
@@ -76,15 +77,15 @@ func (a attributes) bind(c *x509.Certificate) bool {
 	return bytes.Equal(digest[:], v1.Certs[0].Digest)
 }
 
-// token is the first signatureTimeStamp among the unsigned attributes.
-func (si *SignerInfo) token() []byte {
+// unsigned reads the unsigned attributes: the first signatureTimeStamp, and how
+// many countersignatures there are.
+func (si *SignerInfo) unsigned() (token []byte, counters int) {
 	attrs, err := parseAttributes(si.UnsignedAttr.Bytes)
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	values := attrs[oidSignatureTimeStamp.String()]
-	if len(values) == 0 {
-		return nil
+	if values := attrs[oidSignatureTimeStamp.String()]; len(values) > 0 {
+		token = slices.Clone(values[0].FullBytes)
 	}
-	return slices.Clone(values[0].FullBytes)
+	return token, len(attrs[oidCounterSignature.String()])
 }

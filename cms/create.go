@@ -63,7 +63,7 @@ func (d *Draft) Assemble(value []byte) ([]byte, error) {
 	}
 	var identifier pkix.AlgorithmIdentifier
 	if err = exact(algorithm, &identifier); err == nil {
-		_, err = verifyValue(leaf.PublicKey, crypto.SHA256, identifier, d.Digest(), value)
+		_, err = message{hash: crypto.SHA256, digest: d.Digest()}.verify(leaf.PublicKey, identifier, value)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the signature does not fit the certificate of %s: %w", leaf.Subject, err)

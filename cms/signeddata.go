@@ -1,0 +1,225 @@
+package cms
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// The bounds of one SignedData beyond those of its encoding.
+const (
+	maxCertificates = 64
+	maxSigners      = 64
+	rsaBitsMax      = 16384
+)
+
+// Errors that callers branch on. Only ErrMismatch and ErrMalformed say that
+// something is wrong with a signature; the others say that it is not known.
+var (
+	ErrMismatch    = errors.New("the content or the signature was changed")
+	ErrUnsupported = errors.New("the signature uses an algorithm that is not verified here")
+	ErrEncrypted   = errors.New("the message is encrypted")
+	// ErrNoCertificate: the signer's certificate is not in the signature or
+	// cannot be read.
+	ErrNoCertificate = errors.New("the signer's certificate is not with the signature, or is not readable")
+)
+
+// SignedData is a CMS SignedData (RFC 5652 §5) after decoding: what is signed
+// inside it, if anything, the certificates it brings and its signers.
+type SignedData struct {
+	// Content is what is signed, where Parse read it; nil when detached, and
+	// after Open, which leaves it where it stands (Encapsulated).
+	Content      []byte
+	ContentType  asn1.ObjectIdentifier
+	Certificates []*x509.Certificate // those that can be read
+	Signers      []SignerInfo
+	// Length is that of the encoding: the input may go on behind it.
+	Length int64
+
+	digests      []pkix.AlgorithmIdentifier // announced
+	encapsulated *Content
+}
+
+// Encapsulated is the content where it stands in the input; nil when detached.
+func (sd *SignedData) Encapsulated() *Content { return sd.encapsulated }
+
+// SignerInfo is RFC 5652 §5.3.
+type SignerInfo struct {
+	Version      int
+	SID          asn1.RawValue
+	Digest       pkix.AlgorithmIdentifier
+	SignedAttrs  asn1.RawValue `asn1:"optional,tag:0"`
+	Algorithm    pkix.AlgorithmIdentifier
+	Signature    []byte
+	UnsignedAttr asn1.RawValue `asn1:"optional,tag:1"`
+}
+
+// Signer is the outcome for one SignerInfo whose signature fits.
+type Signer struct {
+	Certificate *x509.Certificate
+	Algorithm   string     // as x509 names it: SHA256-RSA
+	Weak        bool       // SHA-1 digest
+	Time        *time.Time // signingTime, what the signer says
+	// Bound: a signingCertificate attribute names this certificate, as CAdES
+	// (EN 319 122-1 §5.2.2) and RFC 3161 want it.
+	Bound     bool
+	Signature []byte // the signature value
+	Token     []byte // the first signatureTimeStamp, not checked; nil: none
+	// Counters are the countersignatures (RFC 5652 §11.4) over the value, which
+	// are counted and not verified.
+	Counters int
+}
+
+// Parse reads a SignedData in BER or DER (RFC 5652), with its content. All is
+// copied once; nothing is verified.
+func Parse(ber []byte) (*SignedData, error) {
+	sd, err := Open(bytes.NewReader(ber), int64(len(ber)))
+	if err != nil || sd.encapsulated == nil {
+		return sd, err
+	}
+	sd.Content = make([]byte, sd.encapsulated.Size())
+	if err := readFull(sd.encapsulated, sd.Content, 0); err != nil {
+		return nil, err
+	}
+	sd.encapsulated = &Content{in: bytes.NewReader(sd.Content)}
+	return sd, sd.encapsulated.runs.add(0, int64(len(sd.Content)))
+}
+
+// Open reads a SignedData in BER or DER whose content stays where it is: what
+// is kept of a content is where its pieces stand (Encapsulated), so memory does
+// not grow with it. r is read again for the content. Nothing is verified.
+func Open(r io.ReaderAt, size int64) (*SignedData, error) {
+	s := scanner{in: newWindow(r, size), signed: true}
+	if err := s.contentInfo(); err != nil {
+		return nil, err
+	}
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	der, err := s.der()
+	if err != nil {
+		return nil, err
+	}
+	sd, err := decode(der)
+	if err != nil {
+		return nil, err
+	}
+	sd.Length = s.pos
+	if found := sd.encapsulated != nil; found != s.found {
+		return nil, fmt.Errorf("%w: its content is not where it has to be", ErrMalformed)
+	} else if found {
+		*sd.encapsulated = Content{in: r, runs: s.runs}
+	}
+	return sd, nil
+}
+
+// contentInfo refuses what begins like no SignedData, before anything else of
+// it is read.
+func (s *scanner) contentInfo() error {
+	outer, err := s.in.header(0, s.in.size)
+	if err != nil {
+		return err
+	}
+	limit := outer.end
+	if limit < 0 {
+		limit = s.in.size
+	}
+	h, err := s.in.header(outer.start, limit)
+	if err != nil {
+		return err
+	}
+	if outer.tag != sequenceTag || h.tag != asn1.TagOID || h.end-h.start > 32 {
+		return fmt.Errorf("%w: it is no ContentInfo", ErrMalformed)
+	}
+	b, err := s.in.at(h.start, h.end-h.start)
+	if err != nil {
+		return err
+	}
+	var id asn1.ObjectIdentifier
+	if err := exact(wrap(asn1.TagOID, b), &id); err != nil {
+		return err
+	}
+	switch {
+	case id.Equal(oidEnveloped), id.Equal(oidAuthEnveloped):
+		return ErrEncrypted
+	case !id.Equal(oidSignedData):
+		return fmt.Errorf("%w: it is no SignedData but %v", ErrMalformed, id)
+	}
+	return nil
+}
+
+// decode reads the structure, in which an empty octet string stands for the
+// content.
+func decode(der []byte) (*SignedData, error) {
+	var outer struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue `asn1:"explicit,tag:0"`
+	}
+	var inner struct {
+		Version int
+		Digests []pkix.AlgorithmIdentifier `asn1:"set"`
+		Content struct {
+			Type    asn1.ObjectIdentifier
+			Content asn1.RawValue `asn1:"explicit,optional,tag:0"`
+		}
+		Certificates asn1.RawValue `asn1:"optional,tag:0"`
+		CRLs         asn1.RawValue `asn1:"optional,tag:1"`
+		Signers      []SignerInfo  `asn1:"set"`
+	}
+	if err := exact(der, &outer); err != nil {
+		return nil, err
+	}
+	if _, err := asn1.Unmarshal(outer.Content.Bytes, &inner); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if len(inner.Signers) == 0 {
+		return nil, fmt.Errorf("%w: nobody signed it", ErrMalformed)
+	}
+	if len(inner.Signers) > maxSigners {
+		return nil, ErrBounds
+	}
+	sd := &SignedData{ContentType: inner.Content.Type, digests: inner.Digests, Signers: inner.Signers}
+	if explicit := inner.Content.Content; explicit.FullBytes != nil {
+		if !bytes.Equal(explicit.Bytes, []byte{octetString, 0}) {
+			return nil, fmt.Errorf("%w: its content is no octet string", ErrMalformed)
+		}
+		sd.encapsulated = &Content{}
+	}
+	var err error
+	sd.Certificates, err = parseCertificates(inner.Certificates.Bytes)
+	return sd, err
+}
+
+// parseCertificates reads a CertificateSet. One that cannot be read (an
+// attribute certificate, a key of another kind) is left out: the signer's own
+// must be there, and a chain without it fails. So is one with a key so large
+// that verifying anything with it would be an attack.
+func parseCertificates(b []byte) ([]*x509.Certificate, error) {
+	var list []*x509.Certificate
+	for n := 0; len(b) > 0; n++ {
+		var raw asn1.RawValue
+		rest, err := asn1.Unmarshal(b, &raw)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		if n >= maxCertificates {
+			return nil, ErrBounds
+		}
+		if c, err := x509.ParseCertificate(raw.FullBytes); err == nil && !enormous(c) {
+			list = append(list, c)
+		}
+		b = rest
+	}
+	return list, nil
+}
+
+func enormous(c *x509.Certificate) bool {
+	key, ok := publicKey(c).(*rsa.PublicKey)
+	return ok && key.N.BitLen() > rsaBitsMax
+}
