@@ -26,7 +26,11 @@ type Analysis struct {
 	// sanitised, from HTMLPart).
 	HTML        bool         `json:"html"`
 	Attachments []Attachment `json:"attachments"`
-	Warnings    []Warning    `json:"warnings"`
+	// Contained are the messages inside this one that somebody signed, each with
+	// its own judgement: a PEC that was forwarded, wrapped by a mailing list, or is
+	// the original of an envelope.
+	Contained []Contained `json:"contained,omitempty"`
+	Warnings  []Warning   `json:"warnings"`
 
 	// ContentSHA256 is the digest of the message a person wrote: postacert.eml
 	// of an envelope, else the whole message. Two deliveries of one message
@@ -93,8 +97,11 @@ const (
 // Certificate is the content of daticert.xml (RFC 6109 §4.4). Type, Detail
 // and Error hold the XML's words; values outside the standard are kept as text.
 type Certificate struct {
-	Type        string      `json:"type"`
-	Detail      string      `json:"detail"`
+	Type   string `json:"type"`
+	Detail string `json:"detail"`
+	// Notice tells the two notices of an overdue delivery apart: 12h, the first
+	// one, or 24h, after which the provider gives up (RFC 6109 §3.1.6).
+	Notice      string      `json:"notice,omitempty"`
 	Identifier  string      `json:"identifier"`
 	MessageID   string      `json:"message_id"`
 	Reference   string      `json:"reference"`

@@ -10,7 +10,7 @@ import (
 // crossCheck warns where what nobody signed, or what two signed places say,
 // does not agree. Nothing here changes what is certified.
 func (r *reader) crossCheck(a *Analysis, e *envelope) {
-	outer := headerText(&e.top.header, "subject")
+	outer := headerText(e.head, "subject")
 	rest, _ := cutPrefix(outer)
 	inner := &header{}
 	if e.postacert != nil {
@@ -45,7 +45,7 @@ func (r *reader) crossCheck(a *Analysis, e *envelope) {
 // crossCheckHeaders compares daticert.xml with the outer header fields that RFC
 // 6109 §2.2.1 ties to it.
 func (r *reader) crossCheckHeaders(c *Certificate, e *envelope) {
-	h := &e.top.header
+	h := e.head
 	if e.kind == PECTransport {
 		r.differ(IdentifierDiffers, "Message-ID", messageID(h.get("message-id")), "identificativo", c.Identifier, true)
 	}

@@ -36,10 +36,31 @@ func parseDaticert(data []byte) (*Certificate, error) {
 		err = errNoPostacert
 	}
 	c.Time = certificateTime(date)
+	c.Notice = c.notice()
 	if err == nil && c.Time == nil {
 		err = errors.New("it has no readable date")
 	}
 	return c, err
+}
+
+// notices are what providers write into errore-esteso of the second notice of an
+// overdue delivery, and of the first: header and tipo are the same.
+var notices = []struct{ words, notice string }{
+	{"5.4.1", "24h"}, {"24 ore", "24h"}, {"ventiquattro", "24h"}, {"12 ore", "12h"}, {"dodici", "12h"},
+}
+
+// notice tells the two notices of an overdue delivery apart (RFC 6109 §3.1.6).
+func (c *Certificate) notice() string {
+	if c.Type != "preavviso-errore-consegna" {
+		return ""
+	}
+	text := strings.ToLower(c.ErrorDetail)
+	for i, n := range notices {
+		if i == 0 && strings.HasPrefix(text, n.words) || i > 0 && strings.Contains(text, n.words) {
+			return n.notice
+		}
+	}
+	return ""
 }
 
 // set takes over one element; of elements that may stand once the first counts.

@@ -1,9 +1,7 @@
 package pec
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
-	"hash"
 	"io"
 	"strings"
 )
@@ -11,12 +9,11 @@ import (
 // describe fills in what a person wrote: the original's own header for an
 // envelope, daticert.xml's words for a receipt, the message's for other mail.
 func (r *reader) describe(a *Analysis, e *envelope) {
-	a.EnvelopeSubject = headerText(&e.top.header, "subject")
-	shown := e.top
+	a.EnvelopeSubject = headerText(e.head, "subject")
+	h := e.head
 	if e.postacert != nil && e.kind != PECReceipt {
-		shown = e.postacert
+		h = &e.postacert.header
 	}
-	h := &shown.header
 	a.Subject = headerText(h, "subject")
 	a.To, a.Cc = addresses(h, "to"), addresses(h, "cc")
 	a.Date = parseDate(h.get("date"))
@@ -28,9 +25,12 @@ func (r *reader) describe(a *Analysis, e *envelope) {
 		a.receipt()
 	}
 	if e.original != nil && e.kind != PECReceipt {
-		sum := sha256.Sum256(e.original)
-		a.ContentSHA256 = hex.EncodeToString(sum[:])
+		a.ContentSHA256 = hex.EncodeToString(e.original.Sum(nil))
 	}
+}
+
+// written fills in the text of the body.
+func (r *reader) written(a *Analysis, e *envelope) {
 	b := bodiesOf(e.body)
 	a.HTML = b.html != nil
 	a.Text = r.preview(b)
@@ -58,40 +58,42 @@ func (a *Analysis) receipt() {
 // each nesting of attached messages repeats the bytes inside.
 const hashBudget = 8
 
-// attachments lists the files and takes their digests.
-func (r *reader) attachments(a *Analysis, e *envelope) {
+// list names the files of the message, whose digests are taken in passing.
+func (r *reader) list(e *envelope, p *passing) (files []*file) {
 	if e.files == nil {
+		return nil
+	}
+	left := hashBudget*e.top.doc.size + 1<<20
+	for l := range attachmentsOf(e.files) {
+		f := newFile(l)
+		if left -= l.end - l.body; left < 0 {
+			r.warn(Unhashed, "attached messages repeat their content too often; the files from "+f.Part+" on are not listed")
+			break
+		}
+		p.see(f)
+		files = append(files, f)
+	}
+	return files
+}
+
+// newFile names a leaf without reading it.
+func newFile(l leaf) *file {
+	name, changed := attachmentName(l)
+	return &file{leaf: l, Attachment: Attachment{Part: l.path, Name: name, MediaType: cutText(line(l.media), 200)}, changed: changed}
+}
+
+// attachments tells of the files that have passed by.
+func (r *reader) attachments(a *Analysis, files []*file) {
+	if r.ctx.Err() != nil {
 		return
 	}
-	left := hashBudget*a.Size + 1<<20
-	for l := range attachmentsOf(e.files) {
-		one, changed := attachment(l)
-		if changed {
-			r.warn(NameCleaned, "the name of attachment "+one.Part+" was not safe as it stood; shown as "+one.Name)
+	for _, f := range files {
+		if f.changed {
+			r.warn(NameCleaned, "the name of attachment "+f.Part+" was not safe as it stood; shown as "+f.Name)
 		}
-		if left -= int64(len(l.content())); left < 0 {
-			r.warn(Unhashed, "attached messages repeat their content too often; the files from "+one.Part+" on are not listed")
-			return
-		}
-		hashPart(&one, contextReader{r.ctx, l.decoded()})
-		if r.ctx.Err() != nil {
-			r.warn(Interrupted, "the analysis was stopped before the end of the message")
-			return
-		}
-		a.Attachments = append(a.Attachments, one)
+		f.seen()
+		a.Attachments = append(a.Attachments, f.Attachment)
 	}
-}
-
-// attachment names a leaf without reading it.
-func attachment(l leaf) (Attachment, bool) {
-	name, changed := attachmentName(l)
-	return Attachment{Part: l.path, Name: name, MediaType: cutText(line(l.media), 200)}, changed
-}
-
-func hashPart(a *Attachment, r io.Reader) {
-	var h hash.Hash = sha256.New()
-	a.Size, _ = io.Copy(h, r) // stops early only with the context, which the caller asks
-	a.SHA256 = hex.EncodeToString(h.Sum(nil))
 }
 
 // htmlReader is an HTML part in UTF-8.

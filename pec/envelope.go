@@ -1,6 +1,7 @@
 package pec
 
 import (
+	"hash"
 	"strings"
 
 	"github.com/protodaemon/protodaemon/cms"
@@ -12,26 +13,37 @@ import (
 type envelope struct {
 	kind Kind
 	top  *part
-	sign signedBy // of an opaque signature; a detached one is verified later
-	// detached tells that top is a multipart/signed, content its first part.
+	// head is the header of the message: top's, or that of the message whose
+	// part top is, where a mailing list put something round it.
+	head *header
+	sign signedBy
+	// detached tells that top is a multipart/signed, content its first part;
+	// waits is its signature until the content has passed by.
 	detached bool
+	waits    *detached
 	opaque   bool
 	content  *part // nil when nothing is signed
 
 	daticert  *part
 	evidence  *part // of a REM
 	postacert *part // root of the original message, opened
-	original  []byte
+
+	// originalPart holds it; original is its digest, taken in passing.
+	originalPart *part
+	originalSink *decodedSink
+	original     hash.Hash
 	// body is where the text stands that this message shows, files where its
 	// attachments are: the original of an envelope, the receipt's own text but
 	// the original's files of a receipt, the whole of ordinary mail.
 	body, files *part
+	// wrapped tells that a part of it is a certified message.
+	wrapped bool
 }
 
 // locate decides the kind by the top-level headers and the structure (RFC 6109
 // §2.2.2): without an S/MIME structure it is ordinary mail whatever it says.
-func (r *reader) locate(doc *document) *envelope {
-	e := &envelope{kind: Email, top: doc.root, body: doc.root, files: doc.root}
+func (r *reader) locate(top *part, head *header) *envelope {
+	e := &envelope{kind: Email, top: top, head: head, body: top, files: top}
 	r.openSigned(e)
 	if e.content == nil {
 		return e
@@ -57,11 +69,12 @@ func (r *reader) openSigned(e *envelope) {
 	switch {
 	case e.top.media == "multipart/signed" && len(e.top.children) > 0:
 		e.detached, e.content = true, e.top.children[0]
+		e.waits, e.sign = readDetached(e.top)
 	case opaqueMedia[e.top.media]:
-		var inner []byte
+		var inner *document
 		e.opaque = true
-		e.sign, inner = openOpaque(e.top)
-		if inner != nil {
+		e.sign, inner = openOpaque(r.ctx, e.top)
+		if inner != nil && r.enter(inner) {
 			e.content = r.walk(inner).root
 		}
 		if e.sign.err == cms.ErrEncrypted {
@@ -116,7 +129,7 @@ func xmlMedia(p *part) bool {
 // classify: X-Trasporto first, because a transport envelope may carry the
 // sender's headers as well.
 func (r *reader) classify(e *envelope, parts providerParts) Kind {
-	h := &e.top.header
+	h := e.head
 	switch value := h.word("x-trasporto"); value {
 	case "posta-certificata":
 		return PECTransport
@@ -173,15 +186,9 @@ func (r *reader) openOriginal(e *envelope, parts providerParts) {
 		return
 	}
 	p := parts.message[0]
-	if p.message != nil {
-		e.postacert, e.original = p.message, p.content()
-	} else { // encoded against RFC 2046 §5.2.1, or not called message/rfc822
-		raw, err := readBounded(p.decoded(), int64(len(p.doc.raw)))
-		if err != nil {
-			return
-		}
-		e.original = raw
-		e.postacert = r.walk(raw).root
+	e.originalPart = p
+	if e.postacert = r.inside(p); e.postacert == nil {
+		return
 	}
 	e.files = r.unwrapOpaque(e.postacert)
 	if e.kind != PECReceipt {
@@ -189,12 +196,42 @@ func (r *reader) openOriginal(e *envelope, parts providerParts) {
 	}
 }
 
+// inside is the root of the message in a part. One that is encoded against RFC
+// 2046 §5.2.1, or not called message/rfc822, is walked now.
+func (r *reader) inside(p *part) *part {
+	if p.message != nil {
+		return p.message
+	}
+	src, size, _, err := p.unpack(r.ctx)
+	if err != nil {
+		return nil
+	}
+	inner := &document{src: src, size: size, layers: p.doc.layers + 1}
+	if !r.enter(inner) {
+		return nil
+	}
+	return r.walk(inner).root
+}
+
+// layersMax bounds the encodings round an encoding: each is undone again
+// whenever what lies in it is read.
+const layersMax = 4
+
+// enter tells whether a document in a document is still read.
+func (r *reader) enter(d *document) bool {
+	if d.layers > layersMax {
+		r.warn(TooDeep, "the message is encoded in too many layers; what lies deeper is one closed part")
+		return false
+	}
+	return true
+}
+
 // unwrapOpaque opens a message that its writer signed with the content inside.
 func (r *reader) unwrapOpaque(root *part) *part {
 	if !opaqueMedia[root.media] {
 		return root
 	}
-	if _, inner := openOpaque(root); inner != nil {
+	if _, inner := openOpaque(r.ctx, root); inner != nil && r.enter(inner) {
 		return r.walk(inner).root
 	}
 	return root

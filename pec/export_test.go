@@ -8,5 +8,7 @@ func CheckCMS(ber, content []byte) SignatureStatus {
 	if err != nil {
 		return failed(err).status
 	}
-	return check(sd, content).status
+	digest := cms.NewDigester(sd.Digests()...)
+	digest.Write(content)
+	return check(sd, digest).status
 }

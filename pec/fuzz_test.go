@@ -3,7 +3,9 @@ package pec_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/protodaemon/protodaemon/pec"
@@ -25,9 +27,13 @@ func FuzzRead(f *testing.F) {
 		if len(m.Raw) < 100<<10 {
 			f.Add(m.Raw)
 		}
-		if m.Expect.Authenticity == pec.Certified {
-			_, entity := cut(f, m.Raw)
-			signed = append(signed, entity)
+		if m.Expect.Authenticity == pec.Certified || m.Expect.Authenticity == pec.Anomaly {
+			for at := range m.Raw { // also those inside
+				if bytes.HasPrefix(m.Raw[at:], []byte("Content-Type: multipart/signed")) {
+					_, entity := cut(f, m.Raw[at:])
+					signed = append(signed, entity)
+				}
+			}
 		}
 	}
 	for _, raw := range []string{nestedMultiparts(60), "Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n\r\n----",
@@ -42,12 +48,36 @@ func FuzzRead(f *testing.F) {
 		if !bytes.Equal(first, again) {
 			t.Errorf("read twice:\n%s\n%s", first, again)
 		}
-		if a.Authenticity == pec.Certified && !slices.ContainsFunc(signed, func(entity []byte) bool {
-			return bytes.Contains(crlf(raw), crlf(entity))
-		}) {
+		genuine := func(raw []byte) bool {
+			return slices.ContainsFunc(signed, func(entity []byte) bool { return bytes.Contains(crlf(raw), crlf(entity)) })
+		}
+		if a.Authenticity == pec.Certified && !genuine(raw) {
 			t.Error("certified, but no provider signed this")
 		}
+		for _, c := range a.Contained {
+			if c.Authenticity == pec.Certified && !genuine(raw) && !genuine(partOf(t, raw, c.Part)) {
+				t.Errorf("part %s is certified, but no provider signed it", c.Part)
+			}
+		}
 	})
+}
+
+// partOf is the file that a contained message lies in, itself or one round it.
+func partOf(t *testing.T, raw []byte, part string) []byte {
+	for {
+		if _, r, err := pec.OpenPart(bytes.NewReader(raw), int64(len(raw)), part); err == nil {
+			b, err := io.ReadAll(r)
+			if err != nil {
+				t.Error(err)
+			}
+			return b
+		}
+		i := strings.LastIndexByte(part, '.')
+		if i < 0 {
+			return nil
+		}
+		part = part[:i]
+	}
 }
 
 func crlf(b []byte) []byte {

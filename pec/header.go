@@ -59,7 +59,6 @@ func (h *header) contentType(fallback string) (string, map[string]string) {
 // readHeader reads the fields of p and returns where its body begins: after
 // the empty line, or at a delimiter that comes first.
 func (w *walker) readHeader(p *part) int {
-	raw := w.doc.raw
 	var name string
 	var value []byte
 	flush := func() {
@@ -69,16 +68,18 @@ func (w *walker) readHeader(p *part) int {
 		name, value = "", nil
 	}
 	defer flush()
-	for pos := p.start; pos < len(raw); {
+	most := int(w.limits.Header)
+	for pos := p.start; pos < w.doc.size; {
 		if _, ok := w.delimiterAt(pos); ok {
 			return pos
 		}
-		line, next := lineAt(raw, pos)
+		line, next := w.line(pos, most+1)
 		if len(line) == 0 {
 			return next
 		}
+		w.headers -= len(line)
 		switch {
-		case int64(next-p.start) > w.limits.Header:
+		case next-p.start > most || w.headers < 0:
 			if !p.header.cut {
 				w.warn(HeaderTooLong, "a header is longer than is read; the fields beyond are not considered")
 			}
@@ -91,7 +92,7 @@ func (w *walker) readHeader(p *part) int {
 		}
 		pos = next
 	}
-	return len(raw)
+	return w.doc.size
 }
 
 // splitField splits "Name: value"; blanks before the colon are the obsolete
@@ -107,13 +108,4 @@ func splitField(line []byte) (string, []byte) {
 		return "", nil
 	}
 	return name, bytes.Clone(value)
-}
-
-// lineAt returns the line at pos without its end, and where the next begins.
-func lineAt(raw []byte, pos int) (line []byte, next int) {
-	i := bytes.IndexByte(raw[pos:], '\n')
-	if i < 0 {
-		return raw[pos:], len(raw)
-	}
-	return bytes.TrimSuffix(raw[pos:pos+i], []byte("\r")), pos + i + 1
 }

@@ -15,14 +15,11 @@ var errXMLTooLarge = errors.New("it is larger than is read")
 // envelope fills in who vouches for the message and what the provider
 // certifies: signature, PEC, Authenticity and the cross-checks.
 func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
-	if e.detached {
-		e.sign = checkDetached(e.top)
-	}
 	sound := r.certificate(a, e)
 	if e.detached || e.opaque {
 		at := eventTime(a, e)
 		var signedLater bool
-		a.Signature, signedLater = t.judge(e.sign, at, addresses(&e.top.header, "from"))
+		a.Signature, signedLater = t.judge(e.sign, at, addresses(e.head, "from"))
 		if signedLater {
 			r.warn(SignedAnotherTime, fmt.Sprintf("the certificate was not valid at the time of the event (%s), but when the signature says it was made",
 				at.UTC().Format(time.DateTime)))
@@ -89,8 +86,8 @@ func (r *reader) sameType(c *Certificate, e *envelope) bool {
 	switch {
 	case e.kind == PECTransport:
 		said = transportType
-	case e.top.header.has("x-ricevuta"):
-		said = e.top.header.word("x-ricevuta")
+	case e.head.has("x-ricevuta"):
+		said = e.head.word("x-ricevuta")
 	}
 	if c.Type != said {
 		r.warn(TypeDiffers, fmt.Sprintf("the header says %q, daticert.xml says %q", line(said), c.Type))
@@ -113,7 +110,7 @@ func eventTime(a *Analysis, e *envelope) time.Time {
 			return *s.Time
 		}
 	}
-	if t := parseDate(e.top.header.get("date")); t != nil {
+	if t := parseDate(e.head.get("date")); t != nil {
 		return *t
 	}
 	return time.Now()
@@ -161,7 +158,7 @@ var single = []string{"from", "content-type", "content-transfer-encoding", "x-tr
 
 // ambiguities spoil an otherwise valid signature.
 func (r *reader) ambiguities(a *Analysis, e *envelope) {
-	h := &e.top.header
+	h := e.head
 	for _, name := range append([]string{"subject", "date", "message-id"}, single...) {
 		if h.count(name) <= 1 {
 			continue
@@ -201,7 +198,7 @@ var prefixes = []string{
 
 // lookalike warns of ordinary mail that could be taken for PEC.
 func (r *reader) lookalike(e *envelope) {
-	h := &e.top.header
+	h := e.head
 	var why []string
 	for _, name := range []string{"x-trasporto", "x-ricevuta"} {
 		if h.has(name) {
@@ -224,7 +221,11 @@ func (r *reader) lookalike(e *envelope) {
 			break
 		}
 	}
-	if len(why) > 0 {
+	switch {
+	case len(why) == 0:
+	case e.wrapped:
+		r.warn(PECWrapped, "something was put round a certified message on its way; only what stands in that part is certified")
+	default:
 		r.warn(PECLookalike, "the message looks like PEC but no provider signed it: "+strings.Join(why, "; "))
 	}
 }

@@ -3,17 +3,9 @@ package pec
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 )
-
-// document is one sequence of bytes that holds a message: the message itself,
-// or what had to be decoded before it could be walked (an opaque signature's
-// content, a postacert.eml in base64). Parts are ranges of it, so nothing is
-// copied until it is asked for.
-type document struct {
-	raw  []byte
-	root *part
-}
 
 // part is one node of the MIME tree (RFC 2045, 2046): header at [start, body),
 // content at [body, end). The line end before a delimiter belongs to the
@@ -29,11 +21,8 @@ type part struct {
 	closed           bool    // a multipart whose closing delimiter was seen
 }
 
-// entity is header and content together, exactly as they stand.
-func (p *part) entity() []byte { return p.doc.raw[p.start:p.end] }
-
 // content is the body as it stands, still encoded.
-func (p *part) content() []byte { return p.doc.raw[p.body:p.end] }
+func (p *part) content() *io.SectionReader { return p.doc.section(p.body, p.end) }
 
 func (p *part) multipart() bool { return strings.HasPrefix(p.media, "multipart/") }
 
@@ -46,11 +35,16 @@ const boundaryMax = 200
 // multiparts among them, so the time is linear whatever the nesting.
 type walker struct {
 	*reader
-	doc    *document
+	window
 	open   []*part        // parts not ended, outermost first
 	active map[string]int // boundary -> place in open of the outermost multipart that has it
 	parts  int
+	// headers is how much of headers may still be kept.
+	headers int
 }
+
+// headersMax bounds the headers that are kept of one document.
+const headersMax = 16 << 20
 
 // reader is one reading: how far it goes and whom it tells.
 type reader struct {
@@ -59,19 +53,22 @@ type reader struct {
 	warn   func(code, detail string)
 }
 
-// walk reads the structure of raw. It never fails: past a bound the tree is
-// incomplete and warn has been told.
-func (r *reader) walk(raw []byte) *document {
-	w := &walker{reader: r, doc: &document{raw: raw}, active: map[string]int{}}
+// walk reads the structure of a document. It never fails: past a bound the tree
+// is incomplete and warn has been told.
+func (r *reader) walk(doc *document) *document { return r.walkBy(doc, pieceSize) }
+
+// walkBy is walk with pieces of another size, which make no difference.
+func (r *reader) walkBy(doc *document, size int) *document {
+	w := &walker{reader: r, window: window{ctx: r.ctx, doc: doc, size: size}, active: map[string]int{}, headers: headersMax}
 	var pos int
-	w.doc.root, pos = w.begin(0, "text/plain")
+	doc.root, pos = w.begin(0, "text/plain")
 	w.run(pos)
-	return w.doc
+	return doc
 }
 
 // run goes from delimiter to delimiter until the document ends.
 func (w *walker) run(pos int) {
-	for w.ctx.Err() == nil {
+	for w.window.ctx.Err() == nil {
 		d, ok := w.next(pos)
 		if !ok {
 			break
@@ -91,10 +88,10 @@ func (w *walker) run(pos int) {
 			owner.children = append(owner.children, child)
 		}
 	}
-	if w.ctx.Err() != nil {
+	if w.window.ctx.Err() != nil {
 		w.warn(Interrupted, "the analysis was stopped before the end of the message")
 	}
-	w.endAfter(-1, len(w.doc.raw))
+	w.endAfter(-1, w.doc.size)
 }
 
 // full tells that no more parts are taken. The first two parts of the
@@ -129,7 +126,7 @@ func (w *walker) begin(pos int, media string) (*part, int) {
 
 // push reads one header at pos and puts the part on the stack.
 func (w *walker) push(pos int, media string) *part {
-	p := &part{doc: w.doc, start: pos, end: len(w.doc.raw)}
+	p := &part{doc: w.doc, start: pos, end: w.doc.size}
 	w.parts++
 	p.body = w.readHeader(p)
 	p.media, p.params = p.header.contentType(media)
@@ -161,12 +158,13 @@ func (w *walker) tooDeep() {
 // endAfter ends every open part after place keep, at the line end before line.
 func (w *walker) endAfter(keep, line int) {
 	end := line
-	if line < len(w.doc.raw) {
-		end = beforeLineEnd(w.doc.raw, line)
+	if line < w.doc.size {
+		end = w.beforeLineEnd(line)
 	}
 	for i := len(w.open) - 1; i > keep; i-- {
 		p := w.open[i]
-		p.end = max(end, p.body)
+		// A header that the delimiter cut short has no line end of its own.
+		p.start, p.body, p.end = min(p.start, end), min(p.body, end), end
 		if _, ok := w.activeAt(i); ok {
 			w.warn(MalformedStructure, "a multipart is cut short: its closing delimiter is missing")
 			w.deactivate(i)
@@ -176,12 +174,14 @@ func (w *walker) endAfter(keep, line int) {
 }
 
 // beforeLineEnd is the offset of the line end just before line, if any.
-func beforeLineEnd(raw []byte, line int) int {
-	if line > 0 && raw[line-1] == '\n' {
-		line--
-		if line > 0 && raw[line-1] == '\r' {
-			line--
-		}
+func (w *walker) beforeLineEnd(line int) int {
+	from := max(0, line-2)
+	before := w.from(from, line-from)[:line-from]
+	switch {
+	case bytes.HasSuffix(before, []byte("\r\n")):
+		return line - 2
+	case bytes.HasSuffix(before, []byte("\n")):
+		return line - 1
 	}
 	return line
 }
@@ -207,15 +207,11 @@ type delimiter struct {
 
 // next finds the first delimiter line at or after pos, a line's start.
 func (w *walker) next(pos int) (delimiter, bool) {
-	for len(w.active) > 0 && pos < len(w.doc.raw) {
+	for len(w.active) > 0 && pos < w.doc.size {
 		if d, ok := w.delimiterAt(pos); ok {
 			return d, true
 		}
-		i := bytes.Index(w.doc.raw[pos:], []byte("\n--"))
-		if i < 0 {
-			break
-		}
-		pos += i + 1
+		pos = w.after(pos, "\n--")
 	}
 	return delimiter{}, false
 }
@@ -223,18 +219,19 @@ func (w *walker) next(pos int) (delimiter, bool) {
 // delimiterAt reads the line at pos as a delimiter. Trailing blanks are
 // allowed (RFC 2046 §5.1.1). Of two readings the outermost multipart's counts.
 func (w *walker) delimiterAt(pos int) (delimiter, bool) {
-	raw := w.doc.raw[pos:]
-	if len(w.active) == 0 || !bytes.HasPrefix(raw, []byte("--")) {
+	if len(w.active) == 0 || !bytes.HasPrefix(w.from(pos, 2), []byte("--")) {
 		return delimiter{}, false
 	}
-	line, next := raw[2:min(len(raw), boundaryMax+boundaryMax)], len(raw)
+	line := w.from(pos, 2*boundaryMax)
+	line = line[2:min(len(line), 2*boundaryMax)]
+	next := w.doc.size
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
-		line, next = line[:i], 2+i+1
-	} else if len(raw) > len(line)+2 {
+		line, next = line[:i], pos+2+i+1
+	} else if pos+2+len(line) < w.doc.size {
 		return delimiter{}, false
 	}
 	line = bytes.TrimRight(line, " \t\r")
-	d := delimiter{line: pos, next: pos + next}
+	d := delimiter{line: pos, next: next}
 	owner, found := w.active[string(line)]
 	if bare, ok := bytes.CutSuffix(line, []byte("--")); ok {
 		if i, ok := w.active[string(bare)]; ok && (!found || i < owner) {

@@ -39,11 +39,10 @@ package pec
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Options are the trust anchors and bounds of one reading. The zero value has
@@ -89,15 +88,26 @@ func fill[T int | int64](v *T, fallback T) {
 func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
 	a := newAnalysis()
 	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn}
-	raw := r.load(a, m, size)
-	if raw == nil {
+	doc := &document{src: m, size: int(max(size, 0))}
+	p := &passing{}
+	if size > r.limits.Size {
+		r.warn(MessageTooLarge, fmt.Sprintf("the message has %d bytes; only messages up to %d are read", size, r.limits.Size))
+		r.see(a, doc, size, p)
 		return a
 	}
-	e := r.locate(r.walk(raw))
+	e := r.message(doc)
 	a.Kind = e.kind
+	p.watch(e)
+	files := r.list(e, p)
+	inner := r.contained(e, p)
+	r.see(a, doc, size, p)
+	a.Contained = r.judgeContained(inner, o.Trust)
+	e.wrapped = slices.ContainsFunc(inner, func(c *contained) bool { return c.wrapped && c.Authenticity == Certified })
+	e.seen()
 	r.envelope(a, e, o.Trust)
 	r.describe(a, e)
-	r.attachments(a, e)
+	r.written(a, e)
+	r.attachments(a, files)
 	return a
 }
 
@@ -124,60 +134,29 @@ func (a *Analysis) warn(code, detail string) {
 	a.Warnings = append(a.Warnings, Warning{code, detail})
 }
 
-// load reads the message into memory and takes its digest; nil when it is too
-// large to be read.
-func (r *reader) load(a *Analysis, m io.ReaderAt, size int64) []byte {
-	sum := sha256.New()
-	src := contextReader{r.ctx, io.NewSectionReader(m, 0, size)}
-	var raw []byte
-	var n int64
-	var err error
-	if size > r.limits.Size {
-		n, err = io.Copy(sum, src)
-		r.warn(MessageTooLarge, fmt.Sprintf("the message has %d bytes; only messages up to %d are read", size, r.limits.Size))
-	} else {
-		raw = make([]byte, max(size, 0))
-		var k int
-		k, err = io.ReadFull(src, raw)
-		n, raw = int64(k), raw[:k]
-		sum.Write(raw)
-	}
-	switch {
-	case r.ctx.Err() != nil:
-		r.warn(Interrupted, "the analysis was stopped before the end of the message")
-	case err != nil || n < size:
-		r.warn(MessageTruncated, fmt.Sprintf("only %d of %d bytes could be read", n, size))
-	}
-	a.Size, a.SHA256 = n, hex.EncodeToString(sum.Sum(nil))
-	a.ContentSHA256 = a.SHA256
-	return raw
-}
-
-// contextReader ends with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}
-
 // errNoPart: the message has no such part.
 var errNoPart = errors.New("the message has no such part")
 
+// message reads the structure of a message and of those that lie in it.
+func (r *reader) message(doc *document) *envelope {
+	root := r.walk(doc).root
+	e := r.locate(root, &root.header)
+	r.openMessages(e.files)
+	return e
+}
+
 // open reads a message's structure without judging it.
 func open(m io.ReaderAt, size int64) (*envelope, error) {
-	a := newAnalysis()
-	r := &reader{ctx: context.Background(), limits: DefaultLimits, warn: a.warn}
-	raw := r.load(a, m, size)
-	if raw == nil || int64(len(raw)) < size {
-		return nil, fmt.Errorf("reading the message: %s", a.Warnings[0].Detail)
+	if size > DefaultLimits.Size {
+		return nil, fmt.Errorf("reading the message: it has %d bytes, more than %d", size, DefaultLimits.Size)
 	}
-	return r.locate(r.walk(raw)), nil
+	r := &reader{ctx: context.Background(), limits: DefaultLimits, warn: func(string, string) {}}
+	doc := &document{src: m, size: int(max(size, 0))}
+	e := r.message(doc)
+	if int64(doc.size) < size {
+		return nil, fmt.Errorf("reading the message: only %d of %d bytes could be read", doc.size, size)
+	}
+	return e, nil
 }
 
 // OpenPart opens the decoded bytes of the attachment that Read, under the
@@ -190,17 +169,21 @@ func OpenPart(m io.ReaderAt, size int64, part string) (Attachment, io.Reader, er
 	if e.files != nil {
 		for l := range attachmentsOf(e.files) {
 			if l.path == part {
-				a, _ := attachment(l)
-				hashPart(&a, l.decoded())
-				return a, l.decoded(), nil
+				p, f := &passing{}, newFile(l)
+				p.see(f)
+				if err := p.run(context.Background()); err != nil {
+					return Attachment{}, nil, fmt.Errorf("reading attachment %s: %w", part, err)
+				}
+				f.seen()
+				return f.Attachment, l.decoded(), nil
 			}
 		}
 	}
 	return Attachment{}, nil, fmt.Errorf("attachment %q: %w", line(part), errNoPart)
 }
 
-// OpenHTML opens the HTML form of the body a person wrote, as UTF-8, at most
-// 8 MiB of it; it is hostile and must be sanitised before it is shown.
+// OpenHTML opens the HTML body that Read found (Analysis.HTML), in UTF-8 and as
+// hostile as it came.
 func OpenHTML(m io.ReaderAt, size int64) (io.Reader, error) {
 	e, err := open(m, size)
 	if err != nil {

@@ -105,7 +105,7 @@ func TestNeverCertified(t *testing.T) {
 		"wrapped in another multipart": {func(t testing.TB, raw []byte) []byte {
 			head, body, _ := bytes.Cut(raw, []byte("Content-Type: multipart/signed"))
 			return slices.Concat(head, []byte("Content-Type: multipart/mixed; boundary=W\r\n\r\n--W\r\n\r\npay here\r\n--W\r\nContent-Type: multipart/signed"), body, []byte("\r\n--W--\r\n"))
-		}, pec.Unsigned, pec.PECLookalike},
+		}, pec.Unsigned, pec.PECWrapped},
 		"signature part removed": {func(t testing.TB, raw []byte) []byte {
 			i := bytes.Index(raw, []byte("Content-Type: application/x-pkcs7-signature"))
 			return raw[:i]

@@ -25,6 +25,7 @@ const (
 
 	// The envelope.
 	PECLookalike      = "pec-lookalike"       // looks like PEC and is not signed
+	PECWrapped        = "pec-wrapped"         // something was put round a certified message
 	DaticertMissing   = "daticert-missing"    // no daticert.xml where it has to be
 	DaticertSeveral   = "daticert-several"    // more than one: none is believed
 	DaticertMalformed = "daticert-malformed"  // daticert.xml is not what RFC 6109 §4.4 says
