@@ -69,18 +69,25 @@ type frame struct {
 	skipped  bool // nothing of it is kept
 }
 
+// shape is what a scanner looks for content in.
+type shape uint8
+
+const (
+	anything    shape = iota // has none
+	signedData               // RFC 5652 §5.1; its CRLs, for which nobody asks, are left out
+	timeStamped              // RFC 5544 §2
+)
+
 // scanner reads the first element of its input in one pass, with a stack of its
 // own: no input exhausts the program's.
 type scanner struct {
-	in   window
-	list []element
-	open []frame
-	// signed looks for the content of a SignedData, and leaves out its CRLs,
-	// which nobody asks for.
-	signed bool
-	found  bool // the content
-	runs   runs // of it
-	pos    int64
+	in    window
+	list  []element
+	open  []frame
+	shape shape
+	found bool // the content
+	runs  runs // of it
+	pos   int64
 }
 
 // derFromBER rewrites the first element of b with definite lengths and whole
@@ -247,22 +254,32 @@ func (s *scanner) record(h header, f frame) {
 
 func (s *scanner) inContent() bool { return len(s.open) > 0 && s.open[len(s.open)-1].content }
 
-// atContent tells that the next element is the eContent of a SignedData (RFC
-// 5652 §5.1): ContentInfo, [0], SignedData, its third field, [0].
+// atContent tells that the next element is the content: of a SignedData the
+// first thing in the [0] of its third field, of a TimeStampedData its first
+// octet string.
 func (s *scanner) atContent(tag byte) bool {
-	return s.signed && len(s.open) == 5 && tag&^constructed == octetString &&
-		s.open[4].tag == explicit0 && s.open[4].children == 0 && s.open[3].children == 2 &&
-		s.open[3].tag == sequenceTag && s.open[2].children == 3 && s.inSignedData()
+	if s.found || tag&^constructed != octetString || s.shape == anything {
+		return false
+	}
+	open := s.open
+	switch {
+	case s.shape == timeStamped && len(open) == 3:
+		return s.withinContentInfo()
+	case s.shape == signedData && len(open) == 5:
+		return open[4].tag == explicit0 && open[4].children == 0 && open[3].children == 2 &&
+			open[3].tag == sequenceTag && open[2].children == 3 && s.withinContentInfo()
+	}
+	return false
 }
 
 // atCRLs tells that the next element is the field crls of a SignedData.
 func (s *scanner) atCRLs(tag byte) bool {
-	return s.signed && len(s.open) == 3 && tag == implicit1 && s.inSignedData()
+	return s.shape == signedData && len(s.open) == 3 && tag == implicit1 && s.withinContentInfo()
 }
 
-// inSignedData tells that the first three elements open are ContentInfo, its
-// [0] and the SignedData.
-func (s *scanner) inSignedData() bool {
+// withinContentInfo tells that the first three elements open are ContentInfo,
+// its [0] and what is in it.
+func (s *scanner) withinContentInfo() bool {
 	return s.open[2].tag == sequenceTag && s.open[1].children == 1 && s.open[1].tag == explicit0 && s.open[0].children == 2 &&
 		s.open[0].tag == sequenceTag
 }

@@ -242,7 +242,7 @@ signer_key = DIR/key.pem
 signer_digest = sha256
 default_policy = 1.2.3.4.1
 other_policies = 1.2.3.4.5
-digests = sha256
+digests = sha256, sha384, sha512
 accuracy = secs:1, millisecs:500
 clock_precision_digits = 3
 tsa_name = yes
@@ -264,6 +264,24 @@ func (s tsa) reply(t testing.TB, request []byte) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// stamp is a token over content, whose digest openssl takes.
+func (s tsa) stamp(t testing.TB, content []byte, digest string) []byte {
+	t.Helper()
+	query := filepath.Join(t.TempDir(), "query")
+	if said, err := openssl(t, "ts", "-query", "-data", file(t, "content", content), "-"+digest, "-cert", "-out", query); err != nil {
+		t.Fatalf("openssl ts -query: %v: %s", err, said)
+	}
+	b, err := os.ReadFile(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := ResponseToken(s.reply(t, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 func pool(c *x509.Certificate) *x509.CertPool {

@@ -83,6 +83,29 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// FuzzOpenTimeStamped: what is read of a .tsd is in it, and its content can be
+// read to its end.
+func FuzzOpenTimeStamped(f *testing.F) {
+	s := newTSA(f, nil)
+	der := stampedFile(f, s, []byte("contenuto"), []byte("\x30\x0a\x01\x01\xff\x0c\x05a.pdf"), "sha256")
+	f.Add(der)
+	f.Add(indefinite(f, der, 2))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := OpenTimeStamped(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		if file.Length > int64(len(b)) || len(file.Prefix) > len(b) || len(file.Tokens) == 0 || len(file.Tokens) > maxTokens {
+			t.Fatalf("%d bytes gave %+v", len(b), file)
+		}
+		if c := file.Encapsulated(); c != nil {
+			if got, err := io.ReadAll(c.Reader()); err != nil || int64(len(got)) != c.Size() || len(got) > len(b) {
+				t.Errorf("%d of %d bytes, %v", len(got), c.Size(), err)
+			}
+		}
+	})
+}
+
 // indefinite rewrites DER as programs that write streams do: without lengths,
 // octet strings that are constructed in pieces.
 func indefinite(t testing.TB, der []byte, piece int) []byte {

@@ -256,7 +256,7 @@ func TestContentInPieces(t *testing.T) {
 		want, encoded := chunked(random, 2+random.IntN(200))
 		b := slices.Concat([]byte("\x30\x80"), oidDER(oidSignedData), []byte("\xa0\x80\x30\x80\x02\x01\x01\x31\x00\x30\x80"), oidDER(oidData),
 			[]byte("\xa0\x80"), encoded, bytes.Repeat([]byte{0}, 4), []byte("\x31\x02\x30\x00"), bytes.Repeat([]byte{0}, 6))
-		s := scanner{in: newWindow(bytes.NewReader(b), int64(len(b))), signed: true}
+		s := scanner{in: newWindow(bytes.NewReader(b), int64(len(b))), shape: signedData}
 		if err := s.scan(); err != nil || !s.found || s.pos != int64(len(b)) {
 			t.Fatalf("%v, %v, %d of %d", err, s.found, s.pos, len(b))
 		}

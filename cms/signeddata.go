@@ -95,14 +95,17 @@ func Parse(ber []byte) (*SignedData, error) {
 // is kept of a content is where its pieces stand (Encapsulated), so memory does
 // not grow with it. r is read again for the content. Nothing is verified.
 func Open(r io.ReaderAt, size int64) (*SignedData, error) {
-	s := scanner{in: newWindow(r, size), signed: true}
-	if err := s.contentInfo(); err != nil {
+	s := scanner{in: newWindow(r, size), shape: signedData}
+	kind, err := s.contentInfo()
+	switch {
+	case err != nil:
 		return nil, err
+	case kind == Encrypted:
+		return nil, ErrEncrypted
+	case kind != Signed:
+		return nil, fmt.Errorf("%w: it is no SignedData", ErrMalformed)
 	}
-	if err := s.scan(); err != nil {
-		return nil, err
-	}
-	der, err := s.der()
+	der, err := s.structure()
 	if err != nil {
 		return nil, err
 	}
@@ -111,47 +114,73 @@ func Open(r io.ReaderAt, size int64) (*SignedData, error) {
 		return nil, err
 	}
 	sd.Length = s.pos
-	if found := sd.encapsulated != nil; found != s.found {
-		return nil, fmt.Errorf("%w: its content is not where it has to be", ErrMalformed)
-	} else if found {
-		*sd.encapsulated = Content{in: r, runs: s.runs}
-	}
-	return sd, nil
+	sd.encapsulated, err = s.content(sd.encapsulated != nil)
+	return sd, err
 }
 
-// contentInfo refuses what begins like no SignedData, before anything else of
-// it is read.
-func (s *scanner) contentInfo() error {
-	outer, err := s.in.header(0, s.in.size)
+// structure is all but the content, in DER.
+func (s *scanner) structure() ([]byte, error) {
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	return s.der()
+}
+
+// content is where the content stands, if there is any. Scanner and decoder
+// have to agree on that.
+func (s *scanner) content(decoded bool) (*Content, error) {
+	if decoded != s.found {
+		return nil, fmt.Errorf("%w: its content is not where it has to be", ErrMalformed)
+	}
+	if !decoded {
+		return nil, nil
+	}
+	return &Content{in: s.in.r, runs: s.runs}, nil
+}
+
+// Kind is what the outermost structure holds (ContentInfo, RFC 5652 §3).
+type Kind uint8
+
+const (
+	Other       Kind = iota
+	Signed           // Open
+	TimeStamped      // OpenTimeStamped
+	Encrypted        // with a key that is not here
+)
+
+// KindOf reads the first bytes, which may be all that there is.
+func KindOf(head []byte) (Kind, error) {
+	s := scanner{in: newWindow(bytes.NewReader(head), int64(len(head)))}
+	return s.contentInfo()
+}
+
+// contentInfo reads the identifier of the content. The length before it may be
+// any: of the input only the beginning may be there.
+func (s *scanner) contentInfo() (Kind, error) {
+	b, err := s.in.at(0, min(s.in.size, 32))
 	if err != nil {
-		return err
+		return Other, err
 	}
-	limit := outer.end
-	if limit < 0 {
-		limit = s.in.size
+	skip := 2
+	if len(b) > 2 && b[1] > 0x80 {
+		skip += int(b[1] & 0x7f)
 	}
-	h, err := s.in.header(outer.start, limit)
-	if err != nil {
-		return err
-	}
-	if outer.tag != sequenceTag || h.tag != asn1.TagOID || h.end-h.start > 32 {
-		return fmt.Errorf("%w: it is no ContentInfo", ErrMalformed)
-	}
-	b, err := s.in.at(h.start, h.end-h.start)
-	if err != nil {
-		return err
+	if len(b) < skip+2 || b[0] != sequenceTag || b[skip] != asn1.TagOID || len(b) < skip+2+int(b[skip+1]) {
+		return Other, fmt.Errorf("%w: it is no ContentInfo", ErrMalformed)
 	}
 	var id asn1.ObjectIdentifier
-	if err := exact(wrap(asn1.TagOID, b), &id); err != nil {
-		return err
+	if err := exact(b[skip:skip+2+int(b[skip+1])], &id); err != nil {
+		return Other, err
 	}
 	switch {
+	case id.Equal(oidSignedData):
+		return Signed, nil
+	case id.Equal(oidTimeStampedData):
+		return TimeStamped, nil
 	case id.Equal(oidEnveloped), id.Equal(oidAuthEnveloped):
-		return ErrEncrypted
-	case !id.Equal(oidSignedData):
-		return fmt.Errorf("%w: it is no SignedData but %v", ErrMalformed, id)
+		return Encrypted, nil
 	}
-	return nil
+	return Other, nil
 }
 
 // decode reads the structure, in which an empty octet string stands for the

@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/asn1"
@@ -65,6 +66,27 @@ var failures = map[int]string{
 // Read takes the token out of the authority's answer and holds it against the
 // request: status, imprint, nonce and policy. The signature is VerifyStamp's.
 func (r *StampRequest) Read(response []byte) (token []byte, err error) {
+	token, err = ResponseToken(response)
+	if err != nil {
+		return nil, err
+	}
+	stamp, err := ParseStamp(token)
+	switch {
+	case err != nil:
+		return nil, err
+	case stamp.Hash != crypto.SHA256 || !bytes.Equal(stamp.Digest, r.digest):
+		return nil, fmt.Errorf("%w: it stamped another digest", ErrMismatch)
+	case stamp.Nonce == nil || stamp.Nonce.Cmp(r.nonce) != 0:
+		return nil, fmt.Errorf("%w: it answered another request (nonce)", ErrMismatch)
+	case r.policy != nil && !stamp.Policy.Equal(r.policy):
+		return nil, fmt.Errorf("%w: it stamped under policy %v instead of %v", ErrMismatch, stamp.Policy, r.policy)
+	}
+	return token, nil
+}
+
+// ResponseToken takes the token out of an authority's answer (TimeStampResp, RFC
+// 3161 §2.4.2). An answer without one is an error in the authority's words.
+func ResponseToken(response []byte) ([]byte, error) {
 	if len(response) > maxResponse {
 		return nil, fmt.Errorf("%w: the answer has %d bytes", ErrBounds, len(response))
 	}
@@ -85,17 +107,6 @@ func (r *StampRequest) Read(response []byte) (token []byte, err error) {
 	}
 	if answer.Status.Status > 1 {
 		return nil, fmt.Errorf("the request was refused: %s", refusal(answer.Status.Status, answer.Status.Text, answer.Status.Fail))
-	}
-	stamp, err := ParseStamp(answer.Token.FullBytes)
-	switch {
-	case err != nil:
-		return nil, err
-	case !bytes.Equal(stamp.Digest, r.digest):
-		return nil, fmt.Errorf("%w: it stamped another digest", ErrMismatch)
-	case stamp.Nonce == nil || stamp.Nonce.Cmp(r.nonce) != 0:
-		return nil, fmt.Errorf("%w: it answered another request (nonce)", ErrMismatch)
-	case r.policy != nil && !stamp.Policy.Equal(r.policy):
-		return nil, fmt.Errorf("%w: it stamped under policy %v instead of %v", ErrMismatch, stamp.Policy, r.policy)
 	}
 	return answer.Token.FullBytes, nil
 }
@@ -126,7 +137,8 @@ type Stamp struct {
 	Time   time.Time
 	Serial *big.Int
 	Policy asn1.ObjectIdentifier
-	Digest []byte // SHA-256
+	Hash   crypto.Hash // of Digest
+	Digest []byte      // of what was stamped
 	Nonce  *big.Int
 	// Certificate is the authority's, and Certificates are all that came with
 	// it; set by VerifyStamp.
@@ -179,15 +191,16 @@ func parseStamp(token []byte) (Stamp, *SignedData, error) {
 		return Stamp{}, nil, fmt.Errorf("reading the time stamp: %w", err)
 	}
 	at, err := generalizedTime(info.Time)
+	hash := digestAlgorithms[info.Imprint.Hash.Algorithm.String()]
 	switch {
 	case err != nil:
 		return Stamp{}, nil, err
 	case info.Version != 1:
 		return Stamp{}, nil, fmt.Errorf("%w: a time stamp of version %d", ErrUnsupported, info.Version)
-	case !info.Imprint.Hash.Algorithm.Equal(oidSHA256):
+	case hash == 0:
 		return Stamp{}, nil, fmt.Errorf("%w: a time stamp over %v", ErrUnsupported, info.Imprint.Hash.Algorithm)
 	}
-	return Stamp{Time: at, Serial: info.Serial, Policy: info.Policy, Digest: info.Imprint.Digest,
+	return Stamp{Time: at, Serial: info.Serial, Policy: info.Policy, Hash: hash, Digest: info.Imprint.Digest,
 		Nonce: info.Nonce, Certificates: sd.Certificates}, sd, nil
 }
 
@@ -201,34 +214,48 @@ func generalizedTime(v asn1.RawValue) (time.Time, error) {
 	return at, nil
 }
 
+var oidExtKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 37}
+
+// Errors of stamps that fit, but by whom they should not be made.
 var (
-	oidExtKeyUsage  = asn1.ObjectIdentifier{2, 5, 29, 37}
-	errNoAuthority  = errors.New("the certificate is not one for time stamping alone")
-	errNotBound     = errors.New("the time stamp does not name its certificate")
-	errStampUntrust = errors.New("the time stamping authority does not lead to a trusted certificate")
+	ErrNoAuthority    = errors.New("the certificate is not one for time stamping alone")
+	ErrUntrustedStamp = errors.New("the time stamping authority does not lead to a trusted certificate")
+	errNotBound       = fmt.Errorf("%w: the time stamp does not name its certificate", ErrNoAuthority)
 )
 
 // VerifyStamp verifies a token over a SHA-256: signature, the binding of the
 // authority's certificate, its purpose (timeStamping, critical and alone, RFC
 // 3161 §2.3) and, where roots are given, its chain at the time of the stamp.
 func VerifyStamp(token, digest []byte, roots *x509.CertPool) (Stamp, error) {
+	return VerifyStampOf(token, func(h crypto.Hash) []byte {
+		if h != crypto.SHA256 {
+			return nil
+		}
+		return digest
+	}, roots)
+}
+
+// VerifyStampOf is VerifyStamp over whatever digest the token has; digest gives
+// that of what should be stamped, nil when it does not have it. The stamp is
+// given also with an error, when the token can be read.
+func VerifyStampOf(token []byte, digest func(crypto.Hash) []byte, roots *x509.CertPool) (Stamp, error) {
 	s, sd, err := parseStamp(token)
 	if err != nil {
 		return Stamp{}, err
 	}
-	if !bytes.Equal(s.Digest, digest) {
-		return s, fmt.Errorf("%w: the time stamp is over something else", ErrMismatch)
-	}
 	signer, err := sd.Verify(0, sd.Content)
-	if err != nil {
-		return s, fmt.Errorf("verifying the time stamp: %w", err)
-	}
 	s.Certificate = signer.Certificate
-	switch {
+	switch of := digest(s.Hash); {
+	case of == nil:
+		return s, fmt.Errorf("%w: a time stamp over %s", ErrUnsupported, hashName(s.Hash))
+	case !bytes.Equal(s.Digest, of):
+		return s, fmt.Errorf("%w: the time stamp is over something else", ErrMismatch)
+	case err != nil:
+		return s, fmt.Errorf("verifying the time stamp: %w", err)
 	case !signer.Bound:
 		return s, errNotBound
 	case !stampsOnly(signer.Certificate):
-		return s, fmt.Errorf("%w: %s", errNoAuthority, signer.Certificate.Subject)
+		return s, fmt.Errorf("%w: %s", ErrNoAuthority, signer.Certificate.Subject)
 	case s.Time.Before(signer.Certificate.NotBefore) || s.Time.After(signer.Certificate.NotAfter):
 		return s, fmt.Errorf("%w: the authority's certificate was valid from %s to %s, the stamp is of %s", ErrMismatch,
 			signer.Certificate.NotBefore.Format(time.RFC3339), signer.Certificate.NotAfter.Format(time.RFC3339), s.Time.Format(time.RFC3339))
@@ -244,7 +271,7 @@ func VerifyStamp(token, digest []byte, roots *x509.CertPool) (Stamp, error) {
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping},
 	})
 	if err != nil {
-		return s, fmt.Errorf("%w: %w", errStampUntrust, err)
+		return s, fmt.Errorf("%w: %w", ErrUntrustedStamp, err)
 	}
 	return s, nil
 }
