@@ -66,6 +66,7 @@ type Facts struct {
 	Files    []File    `json:"files,omitempty"`
 	Record   *Record   `json:"record,omitempty"`
 	Event    *Event    `json:"event,omitempty"`
+	Message  *Message  `json:"message,omitempty"`
 	Warnings []Warning `json:"warnings,omitempty"`
 }
 
@@ -74,7 +75,8 @@ type File struct {
 	// Path names it for Open: the places, counted from 1 and joined with "~",
 	// from the outermost file inwards.
 	Path      string `json:"path"`
-	Name      string `json:"name"` // safe for people and file systems
+	Name      string `json:"name"`             // safe for people and file systems
+	Folder    string `json:"folder,omitempty"` // in an archive, safe, joined with "/"
 	MediaType string `json:"media_type"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256,omitempty"` // empty: listed, not read
@@ -125,28 +127,35 @@ type Record struct {
 
 	Sender    *Reference `json:"sender,omitempty"`   // number and date that the sender gave
 	Original  *Reference `json:"original,omitempty"` // PrimaRegistrazione
-	Concerns  *Reference `json:"concerns,omitempty"` // of a return message: what was received
+	Concerns  *Reference `json:"concerns,omitempty"` // what it answers to; of a return message: what was received
 	Subject   string     `json:"subject,omitempty"`  // oggetto
 	Class     string     `json:"class,omitempty"`    // code, with its levels joined by "."
 	ClassName string     `json:"class_name,omitempty"`
-	Dossier   string     `json:"dossier,omitempty"`
-	Reserved  bool       `json:"reserved,omitempty"`
-	Parties   []Party    `json:"parties,omitempty"`
-	Files     []Listed   `json:"files,omitempty"` // primary document first
-	Reason    string     `json:"reason,omitempty"`
+	// Dossier is the code of the fascicolo, DossierName what it is called.
+	Dossier     string   `json:"dossier,omitempty"`
+	DossierName string   `json:"dossier_name,omitempty"`
+	Reserved    bool     `json:"reserved,omitempty"`
+	Parties     []Party  `json:"parties,omitempty"`
+	Files       []Listed `json:"files,omitempty"` // primary document first
+	Reason      string   `json:"reason,omitempty"`
+	Measure     string   `json:"measure,omitempty"` // provvedimento of an annulment
 	// Confirm: the sender asks for a conferma di ricezione.
 	Confirm bool `json:"confirm,omitempty"`
 
 	// Of an invoice and a notification of the SdI.
-	Type     string   `json:"type,omitempty"` // TipoDocumento (TD01), or RC, NS, MC, NE, DT, AT, EC, SE, MT
-	SdI      string   `json:"sdi,omitempty"`  // IdentificativoSdI
-	FileName string   `json:"file_name,omitempty"`
-	Number   string   `json:"number,omitempty"`
-	Date     string   `json:"date,omitempty"` // YYYY-MM-DD
-	Total    string   `json:"total,omitempty"`
-	Currency string   `json:"currency,omitempty"`
-	Invoices int      `json:"invoices,omitempty"` // bodies in the file
-	Errors   []string `json:"errors,omitempty"`
+	Type     string `json:"type,omitempty"` // TipoDocumento (TD01), or RC, NS, MC, NE, DT, AT, EC, SE, MT
+	SdI      string `json:"sdi,omitempty"`  // IdentificativoSdI
+	FileName string `json:"file_name,omitempty"`
+	Number   string `json:"number,omitempty"` // with Date, Type and Total of the first invoice in the file
+	Date     string `json:"date,omitempty"`   // YYYY-MM-DD
+	Total    string `json:"total,omitempty"`
+	// TotalComputed: the invoice states no total; it is the sum of its riepilogo.
+	TotalComputed bool       `json:"total_computed,omitempty"`
+	Currency      string     `json:"currency,omitempty"`
+	Invoices      int        `json:"invoices,omitempty"` // bodies in the file
+	Time          *time.Time `json:"time,omitempty"`     // when the SdI delivered it, else when it received it
+	Outcome       string     `json:"outcome,omitempty"`  // EC01 accepted, EC02 refused
+	Errors        []string   `json:"errors,omitempty"`   // code and words
 }
 
 // Reference is a registration elsewhere.
@@ -160,18 +169,26 @@ type Reference struct {
 
 // Party is who a record names.
 type Party struct {
-	Role    string `json:"role"` // sender, recipient, copy, supplier, customer
+	Role string `json:"role"` // sender, recipient, copy, supplier, customer
+	// Kind: amministrazione, amministrazione-estera, persona-giuridica,
+	// persona-fisica; "" when the record does not say.
+	Kind    string `json:"kind,omitempty"`
 	Name    string `json:"name"`
 	TaxCode string `json:"tax_code,omitempty"`
 	VAT     string `json:"vat,omitempty"` // with the country: IT01234567890
 	IPACode string `json:"ipa_code,omitempty"`
+	AOO     string `json:"aoo,omitempty"`
+	Unit    string `json:"unit,omitempty"`    // office within
 	Address string `json:"address,omitempty"` // e-mail
 }
 
 // Listed is a file that a segnatura names.
 type Listed struct {
-	Name   string `json:"name"`
+	Name   string `json:"name"` // safe; "" for what is no file
+	Title  string `json:"title,omitempty"`
 	Digest string `json:"digest,omitempty"` // hexadecimal SHA-256
+	// Elsewhere: cartaceo or telematico, for what is not in the message.
+	Elsewhere string `json:"elsewhere,omitempty"`
 	// Fits tells whether the message has a file of that name with that digest;
 	// null where it cannot be told.
 	Fits *bool `json:"fits"`
