@@ -29,6 +29,9 @@ func OpenPKCS11(conf PKCS11) (_ Key, err error) {
 	if conf.Token == "" || conf.Key == "" {
 		return nil, fmt.Errorf("%w: it takes the labels of a token and of a key", ErrUnusable)
 	}
+	if len(conf.PIN) == 0 {
+		return nil, fmt.Errorf("%w: none is given for token %q", ErrPIN, conf.Token)
+	}
 	// Whoever writes the module runs in this program.
 	if err := trusted(conf.Module); err != nil {
 		return nil, fmt.Errorf("the PKCS#11 module: %w", err)
