@@ -97,6 +97,9 @@ func (k *keeper) receipt(ctx context.Context, c register.Closing) (register.Clos
 		return c, refused
 	case err != nil:
 		return c, fmt.Errorf("looking for the receipt of %s: %w", p.file.Name, err)
+	case c.Overdue(time.Now(), k.conf.Overdue):
+		return c, failure(register.TroubleOverdue, "%s was delivered on %s, and no receipt has come; ask the conservator, and hand in what he sends",
+			p.file.Name, c.Parcel.SentAt.In(k.archive.location).Format(time.RFC3339))
 	}
 	return c, nil
 }

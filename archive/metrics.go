@@ -18,6 +18,8 @@ var (
 		"Time stamps left of the lot bought from an authority, by what was used since.", []string{"authority"}, nil)
 	overdueGauge = prometheus.NewDesc("protodaemon_receipt_overdue",
 		"Closings delivered longer ago than a receipt may take, and without one.", []string{"organization", "register"}, nil)
+	evidenceGauge = prometheus.NewDesc("protodaemon_evidence_expiry_timestamp_seconds",
+		"When the first certificate of a time stamp expires on which the evidence of a closing rests; absent where nothing is stamped.", []string{"organization", "register"}, nil)
 )
 
 // recount is how often the stamps used are counted again.
@@ -49,7 +51,7 @@ func (m *metrics) close() {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{signerGauge, lotGauge, overdueGauge} {
+	for _, d := range []*prometheus.Desc{signerGauge, lotGauge, overdueGauge, evidenceGauge} {
 		ch <- d
 	}
 }
@@ -75,11 +77,24 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		if n, err := k.overdue(ctx, time.Now()); err == nil {
 			gauge(overdueGauge, float64(n), k.name.organization, k.name.register)
 		}
+		if at := k.evidenceEnd(); !at.IsZero() {
+			gauge(evidenceGauge, float64(at.Unix()), k.name.organization, k.name.register)
+		}
 	}
-	used := m.stamps(ctx, lots)
+	used, err := m.stamps(ctx, lots)
+	if err != nil {
+		return
+	}
 	for name, a := range lots {
 		gauge(lotGauge, float64(a.Lot-used[name]), name)
 	}
+}
+
+// evidenceEnd is when the first evidence expires, as of the last look at it.
+func (k *keeper) evidenceEnd() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.evidence
 }
 
 // signerExpiry reads it from the newest closing that is signed.
@@ -110,20 +125,20 @@ func (k *keeper) overdue(ctx context.Context, now time.Time) (n int, err error) 
 }
 
 // stamps counts what was used of each lot since it was bought.
-func (m *metrics) stamps(ctx context.Context, lots map[string]Authority) map[string]int {
+func (m *metrics) stamps(ctx context.Context, lots map[string]Authority) (map[string]int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.used != nil && time.Since(m.counted) < recount {
-		return m.used
+		return m.used, nil
 	}
 	used := map[string]int{}
 	for _, k := range m.archive.kept() {
 		if err := k.countStamps(ctx, lots, used); err != nil {
-			return m.used
+			return nil, err
 		}
 	}
 	m.used, m.counted = used, time.Now()
-	return used
+	return used, nil
 }
 
 // stamped has the stamps counted again.
@@ -143,10 +158,12 @@ func (k *keeper) countStamps(ctx context.Context, lots map[string]Authority, use
 		}
 		for _, c := range page.Items {
 			for _, s := range c.Steps {
-				if renewal := s.Detail["renewal"]; renewal != "" && seen[renewal] {
-					continue // one stamp for many closings
-				} else if renewal != "" {
-					seen[renewal] = true
+				if s.Detail["renewal"] != "" { // one stamp for many closings
+					stamp := s.Detail["authority"] + " " + s.Detail["serial"]
+					if seen[stamp] {
+						continue
+					}
+					seen[stamp] = true
 				}
 				lot, counts := lots[s.Detail["authority"]]
 				if counts && s.At.In(k.archive.location).Format(time.DateOnly) >= lot.LotFrom {

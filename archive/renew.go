@@ -36,16 +36,13 @@ const (
 // renew renews what is about to expire and tells when to look again.
 func (k *keeper) renew(ctx context.Context) (time.Time, error) {
 	again := time.Now().Add(renewEvery)
-	if len(k.conf.Authorities) == 0 {
-		return again, nil
-	}
 	release, err := hold(ctx, k.stepping)
 	if err != nil {
 		return again, err
 	}
 	defer release()
 	expiring, err := k.expiring(ctx, time.Now().Add(renewBefore))
-	if err != nil {
+	if err != nil || len(expiring) == 0 || len(k.conf.Authorities) == 0 {
 		return again, err
 	}
 	for batch := range slices.Chunk(expiring, renewAtOnce) {
@@ -57,12 +54,14 @@ func (k *keeper) renew(ctx context.Context) (time.Time, error) {
 			return time.Now().Add(retryMax), fmt.Errorf("renewing the evidence of %d closings: %w", len(batch), err)
 		}
 	}
-	return again, nil
+	_, err = k.expiring(ctx, time.Now()) // what it rests on now
+	return again, err
 }
 
 // expiring lists the closings whose evidence expires before a time, oldest
-// first.
+// first, and keeps when the first of all does.
 func (k *keeper) expiring(ctx context.Context, before time.Time) (found []register.Closing, err error) {
+	var soonest time.Time
 	q := register.ClosingQuery{Limit: 500}
 	for {
 		page, err := k.archive.office.Closings(ctx, register.System(), k.name.organization, k.name.register, q)
@@ -70,15 +69,26 @@ func (k *keeper) expiring(ctx context.Context, before time.Time) (found []regist
 			return nil, err
 		}
 		for _, c := range page.Items {
-			if end := evidenceUntil(c); !end.IsZero() && end.Before(before) {
+			end := evidenceUntil(c)
+			if end.IsZero() {
+				continue
+			}
+			if soonest.IsZero() || end.Before(soonest) {
+				soonest = end
+			}
+			if end.Before(before) {
 				found = append(found, c)
 			}
 		}
 		if q.Cursor = page.Next; q.Cursor == "" {
-			slices.Reverse(found)
-			return found, nil
+			break
 		}
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.evidence = soonest
+	slices.Reverse(found)
+	return found, nil
 }
 
 // evidenceUntil is when the certificate of a closing's newest time stamp

@@ -8,8 +8,10 @@ import (
 	"github.com/protodaemon/protodaemon/register"
 )
 
-// auto closes the days whose hour has come and tells when the next comes.
+// auto closes the days whose hour has come and tells when the next comes. It
+// looks at the deadline too, whoever closes.
 func (k *keeper) auto(ctx context.Context) time.Time {
+	defer k.warn(ctx)
 	now := time.Now().In(k.archive.location)
 	if k.conf.AutoAt == "" {
 		return now.Add(retryMax) // only a person closes
@@ -28,6 +30,13 @@ func (k *keeper) auto(ctx context.Context) time.Time {
 	}
 	k.log.Error("closing failed, it is tried again", "through", through, "err", err)
 	return earlier(next, now.Add(retryFirst))
+}
+
+// warn records that a deadline comes near.
+func (k *keeper) warn(ctx context.Context) {
+	if err := k.archive.office.WarnDeadline(ctx, k.conf.Organization, k.conf.Register); err != nil && ctx.Err() == nil {
+		k.log.Error("the deadline could not be looked at", "err", err)
+	}
 }
 
 // reach is the last day whose hour has come at now, and when the next one

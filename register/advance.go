@@ -58,8 +58,11 @@ func (d *draft) advance(id string, s Advance) (c Closing, moved bool, err error)
 		}
 		t.At = d.at
 		c.Trouble, c.State = t, ClosingFailed
+		if t.Code == TroubleOverdue {
+			c.State = c.Reached
+		}
 		d.recordClosing(Actor{User: systemUser}, c, closingChange{Change: t.Step, State: c.State, Reason: t.Detail})
-		return c, true, nil
+		return c, c.State == ClosingFailed, nil
 	}
 	for _, f := range s.Files {
 		if slices.ContainsFunc(c.Files, func(g ClosingFile) bool { return g.Name == f.Name }) {

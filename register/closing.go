@@ -149,6 +149,10 @@ type ClosingStep struct {
 	Detail map[string]string `json:"detail,omitempty"`
 }
 
+// TroubleOverdue is the code of a receipt that is missed. Nothing has failed: the
+// closing stays delivered.
+const TroubleOverdue = "receipt-overdue"
+
 // ClosingTrouble is a failed attempt. Code is stable, Detail for people.
 type ClosingTrouble struct {
 	Step   string    `json:"step"` // sign, stamp, package, deliver, receipt

@@ -165,6 +165,8 @@ type Day struct {
 	Open bool `json:"open"`
 	// Due: it is over, and something in it, or the day itself, is to be closed.
 	Due bool `json:"due"`
+	// Near: the deadline is over within hours, and it has not been delivered.
+	Near bool `json:"near"`
 	// Late: the deadline is over and it has not been delivered.
 	Late bool `json:"late"`
 }
@@ -201,17 +203,17 @@ func (o *Office) Days(ctx context.Context, a Actor, org, register, from, to stri
 	if err != nil {
 		return nil, err
 	}
-	today := time.Now().In(b.loc).Format(time.DateOnly)
+	now := time.Now()
 	var days []Day
 	for t := first; !t.After(end); t = t.AddDate(0, 0, 1) {
-		days = append(days, b.day(t, today, last, open, closed[t.Format(time.DateOnly)]))
+		days = append(days, b.day(t, now, last, open, closed[t.Format(time.DateOnly)]))
 	}
 	return days, nil
 }
 
 // day is what the calendar says of one day.
-func (b *book) day(t time.Time, today string, last *Closing, open []tally, closed []Closing) Day {
-	cal := b.calendar()
+func (b *book) day(t, now time.Time, last *Closing, open []tally, closed []Closing) Day {
+	cal, today := b.calendar(), now.In(b.loc).Format(time.DateOnly)
 	d := Day{
 		Day: t.Format(time.DateOnly), Holiday: cal.holiday(t), Working: cal.working(t),
 		Deadline: cal.next(t).Format(time.DateOnly), Closings: closed,
@@ -233,6 +235,7 @@ func (b *book) day(t time.Time, today string, last *Closing, open []tally, close
 		}
 	}
 	waiting := d.Due || slices.ContainsFunc(closed, b.undelivered)
+	d.Near = waiting && b.near(d.Deadline, now)
 	d.Late = waiting && today > d.Deadline
 	return d
 }

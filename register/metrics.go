@@ -2,7 +2,6 @@ package register
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -207,75 +206,4 @@ func (b *book) oldest(ctx context.Context) (age time.Duration, err error) {
 		}
 	}
 	return age, nil
-}
-
-// collectDays measures what waits to be closed and delivered.
-func (b *book) collectDays(ctx context.Context, now time.Time, gauge func(*prometheus.Desc, float64, ...string)) {
-	last, open, err := b.open(ctx)
-	if err != nil {
-		return
-	}
-	unfinished, err := b.unfinished(ctx)
-	if err != nil {
-		return
-	}
-	today := now.In(b.loc).Format(time.DateOnly)
-	unclosed, deadlines := b.due(last, open, today)
-	states := map[ClosingState]int{}
-	for _, c := range unfinished {
-		states[c.State]++
-		if b.undelivered(c) {
-			deadlines = append(deadlines, c.Deadline)
-		}
-	}
-	gauge(unclosedGauge, float64(unclosed))
-	for _, s := range closingStates {
-		if s != ClosingAccepted {
-			gauge(waitingGauge, float64(states[s]), string(s))
-		}
-	}
-	if len(deadlines) > 0 {
-		gauge(deadlineGauge, b.endOf(slices.Min(deadlines)).Sub(now).Seconds())
-	}
-	refused := 0.0
-	if _, _, err := b.agency.conf.inOffice(today); err != nil {
-		refused = 1
-	}
-	gauge(refusedGauge, refused)
-}
-
-// due counts the days before today that are to be closed, and tells by when.
-func (b *book) due(last *Closing, open []tally, today string) (n int, deadlines []string) {
-	days := map[string]bool{}
-	for _, t := range open {
-		if t.day < today && t.entries+t.changes > 0 {
-			days[t.day] = true
-		}
-	}
-	begin := today
-	if last != nil {
-		begin = dayAfter(last.Day)
-	} else if len(open) > 0 {
-		begin = open[0].day
-	}
-	for day := begin; day < today; day = dayAfter(day) {
-		if b.closesEmpty(day) {
-			days[day] = true
-		}
-	}
-	for day := range days {
-		if t, err := parseDay(day); err == nil {
-			deadlines = append(deadlines, b.calendar().next(t).Format(time.DateOnly))
-		}
-	}
-	return len(days), deadlines
-}
-
-// endOf is the first moment after a legal day.
-func (b *book) endOf(day string) time.Time {
-	t, err := time.ParseInLocation(time.DateOnly, dayAfter(day), b.loc)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -36,10 +36,12 @@ const (
 const settingZone = "timezone"
 
 // settingClosed is the last day that was closed; settingRefused the last day
-// on which a closing was refused, and why.
+// on which a closing was refused, and why; settingDue the last deadline of which
+// was told that it comes near.
 const (
 	settingClosed  = "closed"
 	settingRefused = "closing-refused"
+	settingDue     = "closing-due"
 )
 
 // The types of records.
@@ -54,6 +56,7 @@ const (
 	typeEntryChanged      = "entry.changed"
 	typeClosingChanged    = "closing.changed"
 	typeClosingRefused    = "closing.refused"
+	typeClosingDue        = "closing.due"
 	typePlanCreated       = "filing-plan.created"
 	typeUserCreated       = "user.created"
 	typeUserChanged       = "user.changed"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,10 +102,15 @@ func closingOutcome(c register.Closing) string {
 
 // rejection is the conservator's reason, where the package was refused.
 func rejection(c register.Closing) string {
-	if c.Reached != register.ClosingRejected || len(c.Steps) == 0 {
+	if c.Reached != register.ClosingRejected {
 		return ""
 	}
-	return c.Steps[len(c.Steps)-1].Detail["reason"]
+	for _, s := range slices.Backward(c.Steps) {
+		if s.State == register.ClosingRejected && s.Detail["reason"] != "" {
+			return s.Detail["reason"]
+		}
+	}
+	return ""
 }
 
 func (s *Server) archiver() (Archive, error) {

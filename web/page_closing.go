@@ -1,9 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,7 +47,18 @@ func rangeSentence(c register.Closing) string {
 	case 1:
 		return "Una registrazione, il n. " + bareNumber(c.FirstNumber) + "." + changes
 	}
-	return fmt.Sprintf("Dal n. %s al n. %s senza salti, senza doppi: %d registrazioni.%s", bareNumber(c.FirstNumber), bareNumber(c.LastNumber), c.Entries, changes)
+	continuity := "senza salti, senza doppi"
+	if !continuous(c) {
+		continuity = "con numeri che non sono continui"
+	}
+	return fmt.Sprintf("Dal n. %s al n. %s %s: %d registrazioni.%s", bareNumber(c.FirstNumber), bareNumber(c.LastNumber), continuity, c.Entries, changes)
+}
+
+// continuous tells whether the first and the last number leave room for no gap.
+func continuous(c register.Closing) bool {
+	first, errFirst := strconv.Atoi(c.FirstNumber)
+	last, errLast := strconv.Atoi(c.LastNumber)
+	return errFirst == nil && errLast == nil && last-first+1 == c.Entries
 }
 
 // fileWords say what each file of a closing is.
@@ -132,17 +145,17 @@ func (p *pages) countdown(day string) string {
 // stepText says when a step was done and what proves it.
 func (p *pages) stepText(c register.Closing, s register.ClosingState) string {
 	for _, step := range slices.Backward(c.Steps) {
-		if step.State != s || step.Detail["retry"] != "" {
-			continue
+		if step.State != s || step.Detail["retry"] != "" || step.Detail["renewal"] != "" {
+			continue // it stood there already
 		}
 		text, d := p.moment(step.At), step.Detail
 		switch s {
 		case register.ClosingClosed:
-			who := "da solo, a nome di "
-			if step.By != "" && c.ClosedBy.User == step.By && c.ClosedBy.Surname != "" {
-				who = "da " + fullName(c.ClosedBy.Name, c.ClosedBy.Surname) + ", a nome di "
+			who := "da solo"
+			if by := c.ClosedBy; by.User != register.System().User {
+				who = "da " + cmp.Or(fullName(by.Name, by.Surname), by.User)
 			}
-			text += ", " + who + fullName(c.Manager.Name, c.Manager.Surname)
+			text += ", " + who + ", a nome di " + fullName(c.Manager.Name, c.Manager.Surname)
 			if c.Acting {
 				text += " (vicario)"
 			}
@@ -192,11 +205,17 @@ var trouble = map[string]struct{ text, todo string }{
 	"host-key-changed":       {"la chiave del server di versamento è cambiata", "Non si consegna nulla finché il conservatore non conferma la chiave nuova."},
 	"login-refused":          {"il server di versamento rifiuta l’accesso", "Controllare utente e credenziali con il conservatore."},
 	"receipt-malformed":      {"il rapporto di versamento non si può leggere", "Chiederne un altro al conservatore, o consegnarlo qui come file."},
+	register.TroubleOverdue:  {"atteso da troppo tempo", "Va chiesto al conservatore. Quando arriva si prende da solo, oppure si consegna qui come file."},
 	"receipts-too-many":      {"fra i rapporti di versamento ci sono troppi file", "Chi amministra il sistema sposta altrove quelli vecchi; si riprova da soli."},
 	"failed":                 {"il passo non è riuscito", "Si riprova da soli."},
 }
 
 var stepWords = map[string]string{"sign": "firma", "stamp": "marca temporale", "package": "pacchetto", "deliver": "consegna", "receipt": "rapporto di versamento"}
+
+// overdue tells whether the receipt of a closing is missed.
+func overdue(c register.Closing) bool {
+	return c.Trouble != nil && c.Trouble.Code == register.TroubleOverdue
+}
 
 func troubleText(t register.ClosingTrouble) string {
 	w, ok := trouble[t.Code]

@@ -241,6 +241,8 @@ func closingWord(c register.Closing, states []register.ClosingState) (tone, icon
 		return "bad", "it-error", text
 	case c.State == register.ClosingFailed:
 		return "bad", "it-error", text + ", da guardare"
+	case overdue(c):
+		return "bad", "it-error", "Consegnato, senza rapporto"
 	case c.Reached == register.ClosingAccepted, last:
 		return "ok", "it-check-circle", text
 	}
@@ -276,6 +278,8 @@ func (p *pages) closingNotes(v *visit, b bookLink, c *closingsPage) error {
 		case u.Reached == register.ClosingRejected:
 			c.Notes = append(c.Notes, closingNote{"bad", "Il registro del " + day + " è stato respinto dalla conservazione.",
 				"«" + rejection(u) + "» I file firmati non cambiano: si corregge il dato e si versa di nuovo.", link})
+		case overdue(u):
+			c.Notes = append(c.Notes, closingNote{"bad", "Del registro del " + day + " manca il rapporto di versamento.", troubleRemedy(*u.Trouble), link})
 		case u.Trouble != nil:
 			c.Notes = append(c.Notes, closingNote{"bad", "Il registro del " + day + " è fermo: " + troubleText(*u.Trouble) + ".",
 				troubleRemedy(*u.Trouble), link})
@@ -287,9 +291,8 @@ func (p *pages) closingNotes(v *visit, b bookLink, c *closingsPage) error {
 		return err
 	}
 	for _, d := range days {
-		if d.Late {
-			c.Notes = append(c.Notes, closingNote{"bad", "Il registro del " + shortDay(d.Day) + " doveva essere versato entro il " + shortDay(d.Deadline) + ".",
-				lateText(d), b.Base + "/chiusure?giorno=" + d.Day})
+		if note, ok := p.deadlineNote(b, d); ok {
+			c.Notes = append(c.Notes, note)
 		}
 		if d.Due || d.Open && d.Entries > 0 {
 			t, err := time.Parse(time.DateOnly, d.Day)
@@ -303,6 +306,18 @@ func (p *pages) closingNotes(v *visit, b bookLink, c *closingsPage) error {
 		c.Notes = append(c.Notes[:most], closingNote{Tone: "bad", Strong: fmt.Sprintf("E altri %d avvisi: sono nel calendario.", more)})
 	}
 	return nil
+}
+
+// deadlineNote tells that the deadline of a day comes near, or is over.
+func (p *pages) deadlineNote(b bookLink, d register.Day) (closingNote, bool) {
+	link := b.Base + "/chiusure?giorno=" + d.Day
+	switch {
+	case d.Late:
+		return closingNote{"bad", "Il registro del " + shortDay(d.Day) + " doveva essere versato entro il " + shortDay(d.Deadline) + ".", lateText(d), link}, true
+	case d.Near:
+		return closingNote{"warn", "Il registro del " + shortDay(d.Day) + " va versato entro oggi.", p.countdown(d.Deadline) + " " + lateText(d), link}, true
+	}
+	return closingNote{}, false
 }
 
 func lateText(d register.Day) string {

@@ -142,6 +142,90 @@ func receiptFor(c register.Closing, outcome, reason string) string {
 	return "<RapportoDiVersamento><IdentificativoPacchetto>PdV-" + c.Name + "</IdentificativoPacchetto><Esito>" + outcome + "</Esito><Motivo>" + reason + "</Motivo></RapportoDiVersamento>"
 }
 
+// What the pages say of a closing is true of it, whatever happened to it.
+func TestWordsOfClosings(t *testing.T) {
+	p := &pages{Server: &Server{zone: rome}}
+	at := time.Date(2026, 11, 24, 14, 0, 0, 0, time.UTC)
+	step := func(state register.ClosingState, detail ...string) register.ClosingStep {
+		s := register.ClosingStep{State: state, At: at, By: "system", Detail: map[string]string{}}
+		for i := 0; i < len(detail); i += 2 {
+			s.Detail[detail[i]] = detail[i+1]
+		}
+		at = at.Add(time.Hour)
+		return s
+	}
+	c := register.Closing{FirstNumber: "0000041", LastNumber: "0000043", Entries: 3, Reached: register.ClosingAccepted, State: register.ClosingAccepted,
+		Manager: register.Officer{Name: "Elena", Surname: "Neri"}, ClosedBy: register.Closer{User: "rosa"}, Steps: []register.ClosingStep{
+			step(register.ClosingClosed), step(register.ClosingStamped, "authority", "Marche 1"), step(register.ClosingRejected, "reason", "manca il codice"),
+			step(register.ClosingAccepted, "reference", "RdV 7"), step(register.ClosingAccepted, "renewal", "rinnovo-1", "authority", "Marche 2")}}
+	for what, said := range map[string][2]string{
+		"numbers that go on":        {rangeSentence(c), "Dal n. 41 al n. 43 senza salti, senza doppi: 3 registrazioni."},
+		"who closed, without names": {p.stepText(c, register.ClosingClosed), "24/11/2026 alle 15:00:00, da rosa, a nome di Elena Neri"},
+		"a stamp":                   {p.stepText(c, register.ClosingStamped), "24/11/2026 alle 16:00:00, marca temporale di Marche 1"},
+		"a receipt, renewed later":  {p.stepText(c, register.ClosingAccepted), "24/11/2026 alle 18:00:00, rapporto di versamento RdV 7"},
+	} {
+		if said[0] != said[1] {
+			t.Errorf("%s: %q, want %q", what, said[0], said[1])
+		}
+	}
+	c.ClosedBy.User = "system"
+	if said := p.stepText(c, register.ClosingClosed); !strings.Contains(said, "da solo, a nome di Elena Neri") {
+		t.Errorf("of the clock it says %q", said)
+	}
+	c.LastNumber = "0000044"
+	if said := rangeSentence(c); strings.Contains(said, "senza salti") || !strings.Contains(said, "non sono continui") {
+		t.Errorf("of a gap it says %q", said)
+	}
+	c.Reached, c.State = register.ClosingRejected, register.ClosingRejected
+	c.Steps = append(c.Steps[:3], step(register.ClosingRejected, "renewal", "rinnovo-1"))
+	if said := closingOutcome(c); said != "respinto dalla conservazione: manca il codice" {
+		t.Errorf("rejected and renewed: %q", said)
+	}
+	c.Reached, c.State = register.ClosingDelivered, register.ClosingDelivered
+	c.Trouble = &register.ClosingTrouble{Step: "receipt", Code: register.TroubleOverdue}
+	if tone, _, word := closingWord(c, nil); tone != "bad" || word != "Consegnato, senza rapporto" {
+		t.Errorf("without its receipt it is %s, %q", tone, word)
+	}
+	if said := closingOutcome(c); said != "consegnato, rapporto di versamento in attesa; rapporto di versamento, atteso da troppo tempo" {
+		t.Errorf("without its receipt: %q", said)
+	}
+	for _, day := range []struct {
+		register.Day
+		says string
+	}{
+		{register.Day{Day: "2026-11-23", Deadline: "2026-11-24"}, ""},
+		{register.Day{Day: "2026-11-23", Deadline: "2026-11-24", Near: true}, "Il registro del 23/11/2026 va versato entro oggi."},
+		{register.Day{Day: "2026-11-23", Deadline: "2026-11-24", Late: true}, "Il registro del 23/11/2026 doveva essere versato entro il 24/11/2026."},
+	} {
+		if note, ok := p.deadlineNote(bookLink{}, day.Day); ok != (day.says != "") || note.Strong != day.says {
+			t.Errorf("it says %q, want %q", note.Strong, day.says)
+		}
+	}
+}
+
+// A receipt that is missed stands above the calendar.
+func TestMissedReceiptIsShown(t *testing.T) {
+	d := newOfficeDesk(t)
+	d.registered("Istanza")
+	r := d.reader(t)
+	r.signIn("e.neri")
+	r.post(200, onClosings, "fino", legalToday())
+	id := legalToday() + ".0"
+	for _, a := range []register.Advance{
+		{From: register.ClosingClosed, To: register.ClosingDelivered},
+		{From: register.ClosingDelivered, Trouble: &register.ClosingTrouble{Step: "receipt", Code: register.TroubleOverdue, Detail: "no receipt has come"}},
+	} {
+		if _, err := d.office.AdvanceClosing(t.Context(), "ordine", "ist", id, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := r.get(200, onClosings)
+	for _, said := range []string{"manca il rapporto di versamento.", "Va chiesto al conservatore.", "Consegnato, senza rapporto"} {
+		r.says(page, said)
+	}
+	r.says(r.get(200, "/ordine/ist"), "1 chiusura ferma o respinta")
+}
+
 // Without a manager in office closing is refused in plain words.
 func TestClosingWithoutAManager(t *testing.T) {
 	d := newOfficeDesk(t)

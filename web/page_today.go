@@ -230,11 +230,14 @@ func (p *pages) closingLight(ctx context.Context, v *visit, b bookLink, t *today
 		return err
 	}
 	states, at := p.way(b)
-	due, late, stopped, waiting := 0, 0, 0, 0
+	due, near, late, stopped, waiting := 0, 0, 0, 0, 0
 	t.Closing = closingTile{Word: "—", Text: "nessun giorno ancora chiuso"}
 	for _, d := range days {
 		if d.Due {
 			due++
+		}
+		if d.Near {
+			near++
 		}
 		if d.Late {
 			late++
@@ -263,6 +266,8 @@ func (p *pages) closingLight(ctx context.Context, v *visit, b bookLink, t *today
 		l = newLight("bad", "Chiusure", strings.Join(said(
 			count(late, "giorno in ritardo", "giorni in ritardo"), late,
 			count(stopped, "chiusura ferma o respinta", "chiusure ferme o respinte"), stopped), ", ")+".")
+	case near > 0:
+		l = newLight("warn", "Chiusure", count(near, "giorno va versato entro oggi", "giorni vanno versati entro oggi")+".")
 	case due > 0:
 		l = newLight("warn", "Chiusure", count(due, "giorno da chiudere", "giorni da chiudere")+".")
 		if at != "" {
