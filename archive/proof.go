@@ -71,7 +71,7 @@ func (a *Archive) Proof(ctx context.Context, by register.Actor, org, reg string,
 			return "", nil, err
 		}
 		for _, c := range page.Items {
-			if c.Day != e.Day && c.Changes == 0 {
+			if !mayTell(c, e.Entry) {
 				continue
 			}
 			events, err := k.prove(ctx, c, e.Entry)
@@ -91,6 +91,25 @@ func (a *Archive) Proof(ctx context.Context, by register.Actor, org, reg string,
 	return fmt.Sprintf("prova-%s-%d-%s.json", e.Register, e.Year, e.Number), append(b, '\n'), err
 }
 
+// mayTell tells whether a closing may tell of an entry: it is of its day, tells
+// of changes, or of its number, which after a recovery stands in a later one. Of
+// one that was recovered the records are lost: nothing is proved from it.
+func mayTell(c register.Closing, e register.Entry) bool {
+	switch {
+	case c.Recovered:
+		return false
+	case c.Changes > 0 || c.Day == e.Day:
+		return true
+	case c.Entries == 0:
+		return false
+	}
+	first, errFirst := strconv.ParseUint(c.FirstNumber, 10, 64)
+	last, errLast := strconv.ParseUint(c.LastNumber, 10, 64)
+	n, err := strconv.ParseUint(e.Number, 10, 64)
+	within := first <= n && n <= last || first > last // of two years
+	return within || errors.Join(errFirst, errLast, err) != nil
+}
+
 // prove finds the happenings of an entry in a closing.
 func (k *keeper) prove(ctx context.Context, c register.Closing, e register.Entry) (events []ProofEvent, err error) {
 	var leaves []store.Digest
@@ -103,6 +122,9 @@ func (k *keeper) prove(ctx context.Context, c register.Closing, e register.Entry
 	})
 	if err != nil || len(events) == 0 {
 		return nil, err
+	}
+	if rootOf(leaves) != c.Root {
+		return nil, errors.New("the journal does not give the root that it tells; protodaemon verify says more")
 	}
 	plain, _, err := k.read(ctx, c, register.FileImprints)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,17 +93,13 @@ type proofView struct {
 // proofView tells where the entry stands in a daily register, or when it will.
 func (p *pages) proofView(v *visit, b bookLink, e register.Entry) (proofView, error) {
 	out := proofView{Day: shortDay(e.Day)}
-	days, err := p.office.Days(v.r.Context(), v.actor, b.Organization, b.ID, e.Day, e.Day)
+	told, err := p.told(v, e)
 	if err != nil {
 		return out, err
 	}
-	for _, d := range days {
-		for _, c := range d.Closings {
-			if holds(c, e.Number) {
-				out.Link = fmt.Sprintf("/api/v1/organizations/%s/registers/%s/entries/%d/%s/proof",
-					url.PathEscape(e.Organization), url.PathEscape(e.Register), e.Year, url.PathEscape(e.Number))
-			}
-		}
+	if told {
+		out.Link = fmt.Sprintf("/api/v1/organizations/%s/registers/%s/entries/%d/%s/proof",
+			url.PathEscape(e.Organization), url.PathEscape(e.Register), e.Year, url.PathEscape(e.Number))
 	}
 	if _, at := p.way(b); at != "" {
 		t, err := time.Parse(time.DateOnly, e.Day)
@@ -113,10 +110,25 @@ func (p *pages) proofView(v *visit, b bookLink, e register.Entry) (proofView, er
 	return out, nil
 }
 
+// told tells whether a daily register tells of an entry: that of its day, or
+// after a recovery a later one.
+func (p *pages) told(v *visit, e register.Entry) (bool, error) {
+	for _, q := range []register.ClosingQuery{{From: e.Day, To: e.Day, Limit: 100}, {From: e.Day, Limit: 500}} {
+		page, err := p.office.Closings(v.r.Context(), v.actor, e.Organization, e.Register, q)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(page.Items, func(c register.Closing) bool { return holds(c, e) }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // holds tells whether an entry was registered within a closing.
-func holds(c register.Closing, number string) bool {
+func holds(c register.Closing, e register.Entry) bool {
 	first, errFirst := strconv.Atoi(c.FirstNumber)
 	last, errLast := strconv.Atoi(c.LastNumber)
-	n, err := strconv.Atoi(number)
-	return errFirst == nil && errLast == nil && err == nil && first <= n && n <= last
+	n, err := strconv.Atoi(e.Number)
+	return errFirst == nil && errLast == nil && err == nil && first <= n && n <= last && strings.HasPrefix(c.Day, strconv.Itoa(e.Year))
 }
