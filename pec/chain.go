@@ -138,12 +138,13 @@ func addressProblem(c *x509.Certificate, from []Address) (SignatureStatus, strin
 	return SignatureValid, ""
 }
 
-// hasAddress compares as the rule has it: the domain without regard to case.
+// hasAddress compares as the rule has it: the domain without regard to case. Of
+// equal length, because Unicode folds ſ to s and the Kelvin sign to k.
 func hasAddress(c *x509.Certificate, address string) bool {
 	local, domain, ok := cutAddress(address)
 	for _, e := range c.EmailAddresses {
 		l, d, _ := cutAddress(e)
-		if ok && l == local && strings.EqualFold(d, domain) {
+		if ok && l == local && len(d) == len(domain) && strings.EqualFold(d, domain) {
 			return true
 		}
 	}

@@ -53,6 +53,30 @@ func (r *reader) crossCheckHeaders(c *Certificate, e *envelope) {
 	r.differ(ReferenceDiffers, "X-Riferimento-Message-ID", reference, "msgid", c.MessageID, reference+c.MessageID != "")
 }
 
+// senderName warns of a sender whose name is another address, which many
+// programs show instead of the address. Providers' own names ("Per conto di:
+// a@b.it") are not meant: what only looks like theirs is a look-alike.
+func (r *reader) senderName(e *envelope) {
+	h := e.head
+	if e.kind != Email {
+		if e.kind == PECReceipt || e.postacert == nil {
+			return
+		}
+		h = &e.postacert.header
+	}
+	for _, from := range addresses(h, "from") {
+		if strings.HasPrefix(strings.ToLower(from.Address), "posta-certificata@") {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(from.Name, func(c rune) bool { return unicode.IsSpace(c) || strings.ContainsRune("<>()[],;:\"'", c) }) {
+			if _, domain, ok := cutAddress(word); ok && domain != "" && !sameAddress(word, from.Address) {
+				r.warn(SenderNameDiffers, fmt.Sprintf("the sender's name is %q, the address is %q", cutText(from.Name, 200), cutText(from.Address, 200)))
+				return
+			}
+		}
+	}
+}
+
 // differ warns when two texts are not the same but for case and blanks.
 func (r *reader) differ(code, nameA, a, nameB, b string, compare bool) {
 	if compare && !strings.EqualFold(a, b) {

@@ -128,6 +128,7 @@ func walkXML(data []byte, element func(path string, attrs map[string]string, tex
 	d := xml.NewDecoder(bytes.NewReader(repairXML(data)))
 	d.CharsetReader = xmlCharset
 	var stack []*level
+	ended := false // the root element
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -141,11 +142,19 @@ func walkXML(data []byte, element func(path string, attrs map[string]string, tex
 			if len(stack) >= xmlDepth {
 				return errors.New("it is nested too deeply")
 			}
+			if ended {
+				return errors.New("something follows its root element")
+			}
 			l := &level{path: t.Name.Local, attrs: map[string]string{}}
 			if len(stack) > 0 {
 				l.path = stack[len(stack)-1].path + "/" + l.path
 			}
+			seen := map[xml.Name]bool{}
 			for _, a := range t.Attr {
+				if seen[a.Name] { // not well-formed, and encoding/xml does not say so
+					return errors.New("an attribute stands twice")
+				}
+				seen[a.Name] = true
 				l.attrs[a.Name.Local] = a.Value
 			}
 			stack = append(stack, l)
@@ -156,6 +165,7 @@ func walkXML(data []byte, element func(path string, attrs map[string]string, tex
 		case xml.EndElement:
 			l := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
+			ended = len(stack) == 0
 			if err := element(l.path, l.attrs, l.text.String()); err != nil {
 				return err
 			}

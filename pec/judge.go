@@ -27,6 +27,7 @@ func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
 		r.signatureWarnings(a, e)
 	}
 	r.ambiguities(a, e)
+	r.senderName(e)
 	if e.kind == Email {
 		r.lookalike(e)
 		return
@@ -147,10 +148,16 @@ func (r *reader) signatureWarnings(a *Analysis, e *envelope) {
 	if e.sign.lineEnds {
 		r.warn(LineEndsChanged, "line ends were changed on the way; the signature fits with them restored")
 	}
-	if e.kind != Email && a.Signature.Status == SignatureValid && !strings.HasPrefix(strings.ToLower(a.Signature.Email), "posta-certificata@") {
-		r.warn(SignerNoProvider, "the signer "+a.Signature.Email+" is not a posta-certificata address")
+	if certifies[e.kind] && a.Signature.Status == SignatureValid && !strings.HasPrefix(strings.ToLower(a.Signature.Email), "posta-certificata@") {
+		problem := "the signer " + a.Signature.Email + " is not a posta-certificata address, as a provider's is"
+		r.warn(SignerNoProvider, problem)
+		a.Signature.spoil(problem)
 	}
 }
+
+// certifies are the kinds that only a provider may sign, from an address of
+// that name (RFC 6109 §2.1). Persons have certificates of the same authorities.
+var certifies = map[Kind]bool{PECTransport: true, PECAnomaly: true, PECReceipt: true}
 
 // single are the fields on which kind, trust and structure rest. Twice, or in a
 // header too long to be read, they can mean one thing here and another elsewhere.
@@ -172,13 +179,62 @@ func (r *reader) ambiguities(a *Analysis, e *envelope) {
 	if h.cut {
 		a.Signature.spoil("the header is too long to be judged")
 	}
+	if boundaries(e.top.header.get("content-type")) > 1 {
+		const detail = "Content-Type names its boundary more than once"
+		r.warn(MalformedHeader, detail)
+		a.Signature.spoil(detail)
+	}
+	if e.top.multipart() && !identityCoded(e.top) {
+		r.warn(MalformedHeader, "a multipart is declared to be encoded, which it cannot be")
+	}
 	for _, f := range h.fields {
-		if slices.Contains(single, f.name) && strings.ContainsAny(f.value, "\r\x00") {
-			detail := "the field " + f.name + " holds a control character"
-			r.warn(MalformedHeader, detail)
+		if !strings.ContainsAny(f.value, "\r\x00") {
+			continue
+		}
+		detail := "the field " + line(f.name) + " holds a control character"
+		r.warn(MalformedHeader, detail)
+		if slices.Contains(single, f.name) || hides(f.value) {
 			a.Signature.spoil(detail)
 		}
 	}
+}
+
+// hides tells that for a program that ends lines at a bare CR another field
+// stands in this one.
+func hides(value string) bool {
+	for _, l := range strings.Split(value, "\r")[1:] {
+		if name, _ := splitField([]byte(l)); slices.Contains(single, strings.TrimSpace(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// boundaries counts the ways in which a Content-Type names its boundary; the
+// pieces of RFC 2231 §3 are one.
+func boundaries(contentType string) (n int) {
+	_, rest := cutParam(contentType)
+	pieces := map[string]bool{}
+	for rest != "" {
+		var item string
+		item, rest = cutParam(rest)
+		key, _, _ := strings.Cut(item, "=")
+		name, piece, extended := strings.Cut(strings.ToLower(strings.TrimSpace(key)), "*")
+		if name != "boundary" {
+			continue
+		}
+		piece = strings.TrimSuffix(piece, "*")
+		if piece == "" {
+			piece = "0"
+		}
+		if !extended || len(pieces) == 0 || pieces[piece] {
+			n++
+		}
+		if extended {
+			pieces[piece] = true
+		}
+	}
+	return n
 }
 
 func (s *Signature) spoil(problem string) {

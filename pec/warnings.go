@@ -39,12 +39,13 @@ const (
 	WeakDigest        = "weak-digest"         // the signature rests on SHA-1
 	LineEndsChanged   = "line-ends-changed"   // the signature fits once LF is CRLF again
 	SignedAnotherTime = "signed-another-time" // the certificate was valid at signingTime, not at the time of the event
-	SignerNoProvider  = "signer-no-provider"  // trusted, but not a posta-certificata@ address
+	SignerNoProvider  = "signer-no-provider"  // fits and is trusted, but is no posta-certificata@ address
 
 	// Cross-checks between what is signed and what is not, or what should agree.
 	IdentifierDiffers      = "identifier-differs"       // identificativo is not the envelope's Message-ID
 	ReferenceDiffers       = "reference-differs"        // msgid is not X-Riferimento-Message-ID
 	SenderDiffers          = "sender-differs"           // mittente is not the inner From
+	SenderNameDiffers      = "sender-name-differs"      // the sender's name is the address of somebody else
 	SubjectDiffers         = "subject-differs"          // oggetto is not the inner Subject
 	EnvelopeSubjectDiffers = "envelope-subject-differs" // the subject as received says something else
 	ProviderDiffers        = "provider-differs"         // gestore-emittente is not in the certificate's subject

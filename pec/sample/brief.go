@@ -27,13 +27,23 @@ func brief(original []byte) ([]byte, error) {
 
 // contentType picks the field of a header, unfolded.
 func contentType(head []byte) string {
+	if value := headerField(head, "Content-Type"); value != "" {
+		return value
+	}
+	return "text/plain"
+}
+
+// headerField is the first field of that name in a message or its header,
+// unfolded; "" without one.
+func headerField(raw []byte, name string) string {
+	head, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
 	text := strings.NewReplacer("\r\n\t", " ", "\r\n ", " ").Replace(string(head))
 	for l := range strings.SplitSeq(text, "\r\n") {
-		if name, value, ok := strings.Cut(l, ":"); ok && strings.EqualFold(name, "Content-Type") {
+		if n, value, ok := strings.Cut(l, ":"); ok && strings.EqualFold(n, name) {
 			return strings.TrimSpace(value)
 		}
 	}
-	return "text/plain"
+	return ""
 }
 
 // briefBody rewrites a multipart with its own boundary; anything else stays.
@@ -71,9 +81,25 @@ func briefBody(contentType string, body []byte) ([]byte, error) {
 	}
 }
 
+// keptWhole are the parts that a short receipt carries as they are.
+var keptWhole = map[string]bool{"application/pkcs7-mime": true, "application/x-pkcs7-mime": true}
+
+// briefFile is what a short receipt holds instead of a file.
+func briefFile(f File) known {
+	if keptWhole[f.MediaType] {
+		return knownFile(f.Name, f.Data)
+	}
+	content := base64Lines(f.Data)
+	if f.MediaType == "message/rfc822" {
+		content = f.Data
+	}
+	return knownFile(f.Name+".hash", fmt.Appendf(nil, "%x", sha1.Sum(content)))
+}
+
 func briefPart(part *multipart.Part, content []byte) (textproto.MIMEHeader, []byte, error) {
 	name := part.FileName()
-	if name == "" {
+	media, _, _ := strings.Cut(strings.ToLower(part.Header.Get("Content-Type")), ";")
+	if name == "" || keptWhole[media] {
 		short, err := briefBody(part.Header.Get("Content-Type"), content)
 		return part.Header, short, err
 	}

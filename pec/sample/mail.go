@@ -2,11 +2,9 @@ package sample
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"mime"
 	"mime/quotedprintable"
-	"strings"
 	"time"
 
 	"golang.org/x/text/encoding/charmap"
@@ -22,6 +20,8 @@ type Mail struct {
 	Text, HTML   string
 	Files        []File
 	Headers      []string // further fields, "Name: value"
+	Body         []byte   // instead of text and files: an entity of its own
+	SubjectField string   // the subject as it is to stand, instead of Subject encoded
 }
 
 // File is one attachment; with ContentID it is shown inside the HTML.
@@ -44,7 +44,11 @@ func (m Mail) Bytes() []byte {
 	put("From", m.From)
 	put("To", m.To)
 	put("Cc", m.Cc)
-	put("Subject", m.encode(m.Subject))
+	if m.SubjectField != "" {
+		put("Subject", m.SubjectField)
+	} else {
+		put("Subject", m.encode(m.Subject))
+	}
 	if !m.Date.IsZero() {
 		put("Date", m.Date.Format(time.RFC1123Z))
 	}
@@ -86,6 +90,9 @@ func (m Mail) bytes(s string) []byte {
 // entity is the body with its Content-Type: alternative inside related inside
 // mixed, as far as there is something to put there.
 func (m Mail) entity() []byte {
+	if m.Body != nil {
+		return m.Body
+	}
 	body := m.text("plain", m.Text)
 	if m.HTML != "" {
 		body = joined("alternative", "alt", body, m.related())
@@ -170,16 +177,4 @@ func joinedAs(media, params, tag string, parts ...[]byte) []byte {
 	}
 	fmt.Fprintf(&b, "--%s--\r\n", boundary)
 	return b.Bytes()
-}
-
-// base64Lines is data in lines of 76 characters.
-func base64Lines(data []byte) []byte {
-	s := base64.StdEncoding.EncodeToString(data)
-	var b strings.Builder
-	for len(s) > 76 {
-		b.WriteString(s[:76] + "\r\n")
-		s = s[76:]
-	}
-	b.WriteString(s + "\r\n")
-	return []byte(b.String())
 }

@@ -17,15 +17,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"sync/atomic"
 	"time"
-
-	"github.com/smallstep/pkcs7"
 )
 
 // Options say what a provider is like; the zero value is a provider of today
@@ -37,6 +34,13 @@ type Options struct {
 	Digest crypto.Hash // of its signatures: SHA1, SHA256 (default), SHA384 or SHA512
 	Now    time.Time   // when its certificates begin to be used; default the present
 	Seed   uint64      // part of the identifiers it gives
+	PSS    bool        // RSASSA-PSS instead of PKCS #1 v1.5
+
+	// Dialect is how it writes; the zero value is as plain as can be.
+	Dialect Dialect
+
+	// Issuer is whose CA certifies the provider's; nil: it is a root.
+	Issuer *Provider
 
 	// Key makes the keys instead, for other kinds and sizes.
 	Key func() (crypto.Signer, error)
@@ -95,14 +99,22 @@ func (p *Provider) newCA() error {
 		return err
 	}
 	now := p.options.Now
+	serial, err := newSerial()
+	if err != nil {
+		return err
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
+		SerialNumber: serial,
 		Subject:      pkix.Name{Country: []string{"IT"}, Organization: []string{p.options.Name}, CommonName: "CA di prova " + p.options.Name},
 		NotBefore:    now.AddDate(-1, 0, 0), NotAfter: now.AddDate(9, 0, 0),
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	parent, parentKey := template, key
+	if above := p.options.Issuer; above != nil {
+		parent, parentKey = above.ca, above.caKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
 	if err != nil {
 		return err
 	}
@@ -121,6 +133,10 @@ func (p *Provider) newKey() (crypto.Signer, error) {
 	return rsa.GenerateKey(rand.Reader, 2048)
 }
 
+func newSerial() (*big.Int, error) {
+	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+}
+
 // issue makes a certificate for signing mail after RFC 6109 §5.5: no basic
 // constraints, the address only in the alternative name.
 func (p *Provider) issue(organization, name, address string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer, error) {
@@ -128,7 +144,7 @@ func (p *Provider) issue(organization, name, address string, change func(*x509.C
 	if err != nil {
 		return nil, nil, err
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	serial, err := newSerial()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,6 +156,7 @@ func (p *Provider) issue(organization, name, address string, change func(*x509.C
 		KeyUsage:       x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 		EmailAddresses: []string{address},
+		SubjectKeyId:   sum(crypto.SHA1, serial.Bytes()),
 	}
 	if organization != "" {
 		template.Subject.Organization = []string{organization}
@@ -231,25 +248,4 @@ func LoadProvider(data []byte, o Options) (*Provider, error) {
 		*to.cert, *to.key = cert, signer
 	}
 	return p, nil
-}
-
-var digestOIDs = map[crypto.Hash]asn1.ObjectIdentifier{
-	crypto.SHA1: pkcs7.OIDDigestAlgorithmSHA1, crypto.SHA256: pkcs7.OIDDigestAlgorithmSHA256,
-	crypto.SHA384: pkcs7.OIDDigestAlgorithmSHA384, crypto.SHA512: pkcs7.OIDDigestAlgorithmSHA512,
-}
-
-var micalgs = map[crypto.Hash]string{crypto.SHA1: "sha1", crypto.SHA256: "sha-256", crypto.SHA384: "sha-384", crypto.SHA512: "sha-512"}
-
-// cms signs content; the signature is detached.
-func cms(content []byte, digest crypto.Hash, cert *x509.Certificate, key crypto.Signer, chain ...*x509.Certificate) ([]byte, error) {
-	sd, err := pkcs7.NewSignedData(content)
-	if err != nil {
-		return nil, err
-	}
-	sd.SetDigestAlgorithm(digestOIDs[digest])
-	if err := sd.AddSignerChain(cert, key, chain, pkcs7.SignerInfoConfig{}); err != nil {
-		return nil, err
-	}
-	sd.Detach()
-	return sd.Finish()
 }
