@@ -113,10 +113,8 @@ func (e *exporter) closing(ctx context.Context, k *keeper, by register.Actor, c 
 		if err := e.file(ctx, k, by, c, f); err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
 		}
-		if f.Role == register.FilePDFStamped || f.Role == register.FileImprintsSigned {
-			if err := e.collect(ctx, k, f); err != nil {
-				return err
-			}
+		if err := e.collect(ctx, k, f); err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
 		}
 	}
 	return nil
@@ -131,22 +129,35 @@ func (e *exporter) file(ctx context.Context, k *keeper, by register.Actor, c reg
 	return e.add("giorni/"+c.Name+"/"+f.Name, modeFile, blob)
 }
 
-// collect notes the certificates that a signature and its stamp bring.
+// collect notes the certificates that a signature and its stamp, or the stamp of
+// a renewal, bring.
 func (e *exporter) collect(ctx context.Context, k *keeper, f register.ClosingFile) error {
-	b, err := k.readFile(ctx, f)
-	if err != nil {
-		return err
+	var token []byte
+	switch f.Role {
+	case register.FileRenewalStamp:
+		b, err := k.readFile(ctx, f)
+		if err != nil {
+			return err
+		}
+		token = b
+	case register.FileImprintsSigned, register.FileImprintsStamped:
+		b, err := k.readFile(ctx, f)
+		if err != nil {
+			return err
+		}
+		sd, err := cms.Parse(b)
+		if err != nil {
+			return err
+		}
+		e.note("firma", sd.Certificates)
+		if s, err := sd.Verify(0, sd.Content); err == nil {
+			token = s.Token
+		}
 	}
-	sd, err := cms.Parse(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
-	}
-	e.note("firma", sd.Certificates)
-	s, err := sd.Verify(0, sd.Content)
-	if err != nil || s.Token == nil {
+	if token == nil {
 		return nil
 	}
-	if stamp, err := cms.ParseStamp(s.Token); err == nil {
+	if stamp, err := cms.ParseStamp(token); err == nil { // one that cannot be read does not verify either
 		e.note("marca", stamp.Certificates)
 	}
 	return nil

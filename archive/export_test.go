@@ -15,11 +15,17 @@ import (
 )
 
 // exported is an exported year, unpacked, with the file of the trusted root.
-func exported(t *testing.T) (dir, ca string) {
+func exported(t *testing.T, change ...func(*archive.Register)) (dir, ca string) {
 	t.Helper()
 	var zip bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, register.ClosingRules{EmptyDays: "working"})
+		for _, change := range change {
+			change(&h.conf)
+		}
+		if err := h.archive.Reload([]archive.Register{h.conf}); err != nil {
+			t.Fatal(err)
+		}
 		until(at(1, 3, 9))
 		first := h.enter("Istanza di iscrizione: perché no? <à> & \"b\"")
 		h.enter("Seconda")
@@ -115,6 +121,42 @@ func TestExportedYearVerifiesWithoutThisProgram(t *testing.T) {
 		if err := os.WriteFile(path, sound, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Who takes the signatures away, or puts those without a stamp in the place of
+	// the others, and lists all digests anew, is found by who names an authority.
+	sums := func() {
+		run(t, "coreutils", "sh", "-c", `cd "$1" && find . -type f ! -name SHA256SUMS | sed 's,^\./,,' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS`, "sh", dir)
+	}
+	stamped := filepath.Join(days[0], name+"-impronte-t.xml.p7m")
+	write(t, stamped, must(os.ReadFile(filepath.Join(days[0], name+"-impronte.xml.p7m"))))
+	sums()
+	if out, err := try(t, "dash", "sh", script); err == nil || !strings.Contains(out, "senza marca temporale") {
+		t.Errorf("a stamp was taken away: %v, %s", err, out)
+	}
+	for _, file := range must(filepath.Glob(filepath.Join(days[0], "*.p7m"))) {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sums()
+	for says, authority := range map[string]string{"manca la firma " + name + ".pdf.p7m": "--ca", "manca la marca " + name + "-t.pdf.p7m": "--tsa-ca"} {
+		if out, err := try(t, "dash", "sh", script, authority, ca); err == nil || !strings.Contains(out, says) {
+			t.Errorf("the signatures were taken away: %v, %s", err, out)
+		}
+	}
+	write(t, filepath.Join(dir, "giorni.txt"), nil)
+	sums()
+	if out, err := try(t, "dash", "sh", script); err == nil || !strings.Contains(out, "nessuna chiusura") {
+		t.Errorf("without any day: %v, %s", err, out)
+	}
+}
+
+// A year of tests says so.
+func TestExportedTestsSayThatTheyAreTests(t *testing.T) {
+	dir, ca := exported(t, func(r *archive.Register) { r.Test = true })
+	out := run(t, "dash", "sh", filepath.Join(dir, "verifica.sh"), "--ca", ca, "--tsa-ca", ca)
+	if !strings.Contains(out, "tutto valido") || !strings.Contains(out, "3 chiusure sono di prova, senza valore legale.") {
+		t.Errorf("it says: %s", out)
 	}
 }
 

@@ -173,6 +173,51 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// A renewal that came too late is found. One by another authority verifies in an
+// export without that authority being named.
+func TestRenewalTooLate(t *testing.T) {
+	dir := t.TempDir()
+	var zip bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		first := newSuccession(at(1, 1, 0), at(7, 1, 0))
+		second := newSuccession(at(1, 1, 0), at(7, 1, 0).AddDate(10, 0, 0))
+		h := newHall(t, register.ClosingRules{EmptyDays: "none"})
+		h.conf.XAdES, h.conf.Delivery = false, archive.Delivery{}
+		by := func(tsa *succession) {
+			h.conf.Authorities = []archive.Authority{{Name: "prova", Open: tsa.authority}}
+			if err := h.archive.Reload([]archive.Register{h.conf}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		by(first)
+		until(at(1, 3, 9))
+		h.enter("Istanza")
+		until(at(1, 4, 9))
+		c := h.closeDays("")[0]
+		if err := h.work(); err != nil {
+			t.Fatal(err)
+		}
+		until(at(7, 2, 9))
+		by(second)
+		stop := h.run()
+		synctest.Wait()
+		stop()
+		archives, _ := h.verified()
+		if len(archives) != 1 || !finds(archives, "closing-renewal-invalid", c.ID+": rinnovo-istituzionale-20000702-001.tst is of 2000-07-02") {
+			t.Errorf("the archive finds %+v", archives)
+		}
+		if err := h.archive.Export(t.Context(), manager, org, book, 2000, &zip); err != nil {
+			t.Fatal(err)
+		}
+	})
+	write(t, filepath.Join(dir, "anno.zip"), zip.Bytes())
+	run(t, "unzip", "unzip", "-q", filepath.Join(dir, "anno.zip"), "-d", dir)
+	out := run(t, "dash", "sh", filepath.Join(dir, "registro-istituzionale-2000", "verifica.sh"))
+	if !strings.Contains(out, "1 chiusure, 1 registrazioni, 4 firme, 2 marche temporali: tutto valido") {
+		t.Errorf("the script says: %s", out)
+	}
+}
+
 // tamperRenewals changes the renewals of a closing on the disk.
 func (h *hall) tamperRenewals(t *testing.T, c register.Closing, tsa *succession) {
 	for i, list := range lists(c, register.FileRenewal) {

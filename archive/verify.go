@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/protodaemon/protodaemon/cms"
 	"github.com/protodaemon/protodaemon/register"
@@ -21,13 +22,15 @@ const (
 	codeFileDiffers = "closing-file-differs"      // a file is not what its records give
 	codeSignature   = "closing-signature-invalid" // a signature or stamp does not hold
 	codeRenewal     = "closing-renewal-invalid"   // a renewal of evidence does not hold
+	codeUnproved    = "closing-state-unproved"    // it lacks what proves its state
 	codeUnreadable  = "unreadable"
 )
 
 // Verify checks every closing offline: the files of the step closed are derived
 // again and compared byte for byte, each signed file holds what was to be
-// signed, signatures and stamps fit. What the register can check of closings
-// (ranges, counts, blobs) is its own Verify.
+// signed, signatures and stamps fit, evidence was renewed before it expired, and
+// what proves each step is there: nothing is accepted without its receipt. What
+// the register can check of closings (ranges, counts, blobs) is its own Verify.
 func (a *Archive) Verify(ctx context.Context) ([]register.Problem, error) {
 	problems := []register.Problem{}
 	kept := a.kept()
@@ -69,6 +72,10 @@ func (k *keeper) check(ctx context.Context, c register.Closing) (problems []regi
 	if !c.Recovered && c.Format == register.ClosingFormat {
 		k.derive(ctx, c, report)
 	}
+	if err := k.proved(ctx, c); err != nil {
+		report(codeUnproved, "%v", err)
+	}
+	var evidence time.Time // until when the stamps hold
 	for _, s := range []struct{ signed, plain string }{
 		{register.FilePDFSigned, register.FilePDF}, {register.FilePDFStamped, register.FilePDF},
 		{register.FileImprintsSigned, register.FileImprints}, {register.FileImprintsStamped, register.FileImprints},
@@ -83,18 +90,64 @@ func (k *keeper) check(ctx context.Context, c register.Closing) (problems []regi
 			continue
 		}
 		plain, _ := c.File(s.plain)
-		if err := holds(b, s.signed, plain); err != nil {
+		stamp, err := holds(b, s.signed, plain)
+		if err != nil {
 			report(codeSignature, "%s: %v", f.Name, err)
 		}
+		if stamp != nil && (evidence.IsZero() || stamp.Certificate.NotAfter.Before(evidence)) {
+			evidence = stamp.Certificate.NotAfter
+		}
 	}
-	if err := k.checkRenewals(ctx, c); err != nil {
+	if err := k.checkRenewals(ctx, c, evidence); err != nil {
 		report(codeRenewal, "%v", err)
 	}
 	return problems
 }
 
-// holds verifies a signed file against the one that was to be signed.
-func holds(b []byte, role string, plain register.ClosingFile) error {
+// proofs are the files without which a closing has not reached a state.
+var proofs = map[register.ClosingState][]string{
+	register.ClosingClosed:    {register.FileXML, register.FilePDF, register.FileImprints},
+	register.ClosingSigned:    {register.FilePDFSigned, register.FileImprintsSigned},
+	register.ClosingStamped:   {register.FilePDFStamped, register.FileImprintsStamped},
+	register.ClosingDelivered: {register.FilePackage},
+	register.ClosingAccepted:  {register.FilePackage, register.FileReceipt},
+	register.ClosingRejected:  {register.FilePackage, register.FileReceipt},
+}
+
+// proved looks for what proves where a closing stands and what it went through.
+func (k *keeper) proved(ctx context.Context, c register.Closing) error {
+	reached := []register.ClosingState{register.ClosingClosed, c.Reached}
+	for _, s := range c.Steps {
+		reached = append(reached, s.State)
+	}
+	for _, state := range reached {
+		for _, role := range proofs[state] {
+			if _, ok := c.File(role); !ok {
+				return fmt.Errorf("it was %s and has no file %s", state, role)
+			}
+		}
+	}
+	if c.Reached != register.ClosingAccepted {
+		return nil
+	}
+	for _, f := range c.Files {
+		if f.Role != register.FileReceipt {
+			continue
+		}
+		b, err := k.readFile(ctx, f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		if r, err := parseReceipt(b); err == nil && r.Accepted && r.concerns(c) {
+			return nil
+		}
+	}
+	return errors.New("it is accepted, and no receipt of it says so")
+}
+
+// holds verifies a signed file against the one that was to be signed, and
+// returns its time stamp.
+func holds(b []byte, role string, plain register.ClosingFile) (*cms.Stamp, error) {
 	var v sign.Verified
 	var err error
 	if role == register.FileXMLSigned {
@@ -104,13 +157,13 @@ func holds(b []byte, role string, plain register.ClosingFile) error {
 	}
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case store.Sum(v.Content) != plain.SHA256:
-		return fmt.Errorf("it is a signature round something else than %s", plain.Name)
+		return v.Stamp, fmt.Errorf("it is a signature round something else than %s", plain.Name)
 	case v.Stamp == nil && (role == register.FilePDFStamped || role == register.FileImprintsStamped):
-		return errors.New("it has no time stamp")
+		return nil, errors.New("it has no time stamp")
 	}
-	return nil
+	return v.Stamp, nil
 }
 
 // derive writes the files of the step closed again, without keeping them.
@@ -154,8 +207,9 @@ func (c *counter) Write(b []byte) (int, error) {
 }
 
 // checkRenewals verifies that each list of a renewal names the files that were
-// there, and that its stamp is over the list.
-func (k *keeper) checkRenewals(ctx context.Context, c register.Closing) error {
+// there, that its stamp is over the list, and that it was made while the stamp
+// before it, which holds until evidence, was still good.
+func (k *keeper) checkRenewals(ctx context.Context, c register.Closing, evidence time.Time) error {
 	known := map[string]bool{}
 	for i, f := range c.Files {
 		if f.Role != register.FileRenewal {
@@ -178,9 +232,15 @@ func (k *keeper) checkRenewals(ctx context.Context, c register.Closing) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Files[i+1].Name, err)
 		}
-		if _, err := cms.VerifyStamp(token, f.SHA256[:], nil); err != nil {
+		stamp, err := cms.VerifyStamp(token, f.SHA256[:], nil)
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.Files[i+1].Name, err)
 		}
+		if !evidence.IsZero() && stamp.Time.After(evidence) {
+			return fmt.Errorf("%s is of %s: the certificate of the stamp before it had expired on %s", c.Files[i+1].Name,
+				stamp.Time.Format(time.RFC3339), evidence.Format(time.RFC3339))
+		}
+		evidence = stamp.Certificate.NotAfter
 		known[f.SHA256.String()+"  "+c.Name+"/"+f.Name] = true
 	}
 	return nil

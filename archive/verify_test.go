@@ -227,6 +227,43 @@ func TestVerifyDerivesTheFilesAgain(t *testing.T) {
 	})
 }
 
+// A state without what proves it is found: above all one that is accepted and
+// has no receipt.
+func TestVerifyFindsStatesWithoutProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, register.ClosingRules{EmptyDays: "all"})
+		until(at(1, 4, 9))
+		made := h.closeDays("")
+		if err := h.work(); err != nil {
+			t.Fatal(err)
+		}
+		until(at(1, 5, 9))
+		made = append(made, h.closeDays("")...)
+		h.sound()
+		receipt := func(n int, text string) []register.ClosingFile {
+			return []register.ClosingFile{h.kept("RdV-"+made[n].Name+".xml", register.FileReceipt, []byte(text))}
+		}
+		c := h.closing(made[2].ID)
+		for n, test := range []struct {
+			from, to register.ClosingState
+			files    []register.ClosingFile
+			says     string
+		}{
+			{register.ClosingDelivered, register.ClosingAccepted, nil, "it was accepted and has no file receipt"},
+			{register.ClosingDelivered, register.ClosingAccepted, receipt(1, positive(c)), "it is accepted, and no receipt of it says so"},
+			{register.ClosingDelivered, register.ClosingAccepted, receipt(2, strings.Replace(positive(c), "accettato", "respinto", 1)), "it is accepted, and no receipt of it says so"},
+			{register.ClosingClosed, register.ClosingStamped, nil, "it was stamped and has no file register-stamped"},
+		} {
+			if _, err := h.office.AdvanceClosing(t.Context(), org, book, made[n].ID, register.Advance{From: test.from, To: test.to, Files: test.files}); err != nil {
+				t.Fatal(err)
+			}
+			if archives, _ := h.verified(); !finds(archives, "closing-state-unproved", made[n].ID+": "+test.says) {
+				t.Errorf("the archive finds %+v, want %s", archives, test.says)
+			}
+		}
+	})
+}
+
 // A stamp outlives the certificate of the signature it stands on.
 func TestVerifyYearsLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

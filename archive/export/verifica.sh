@@ -13,10 +13,12 @@ done
 cd "$(dirname "$0")" || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
-bad=0 days=0 signed=0 stamped=0 entries=0
+bad=0 days=0 signed=0 stamped=0 entries=0 tests=0
 fail() { echo "NON VALIDO: $*" >&2; bad=$((bad + 1)); }
 
-# Senza --ca vale ogni certificato contenuto: si prova l'integrità, non chi firma.
+# Con i certificati delle autorità ogni chiusura deve essere firmata e marcata;
+# senza, vale ogni certificato contenuto: si prova l'integrità, non chi firma.
+wanted=$ca wantedtsa=$tsa
 partial=
 [ -n "$ca" ] || { ca=$PWD/certificati/firma.pem; partial=-partial_chain; }
 tsapartial=
@@ -56,6 +58,7 @@ signature() {
     # Il certificato doveva valere all'ora della marca.
     time="-attime $at"
   else
+    case $1 in *-t.pdf.p7m | *-impronte-t.xml.p7m) fail "$1: senza marca temporale"; return ;; esac
     # Senza marca l'ora la dice solo chi firma: conta la copia marcata.
     time=-no_check_time
   fi
@@ -89,14 +92,19 @@ while read -r name; do
     [ $((last - first + 1)) -eq "$count" ] || fail "$name: fra il n. $first e il n. $last non ci sono $count registrazioni"
     entries=$((entries + count))
   fi
+  [ "$(xpath "$imprints" "//*[local-name()='Prova']")" != true ] || tests=$((tests + 1))
+  for p7m in "$name.pdf.p7m" "$name-impronte.xml.p7m"; do [ -z "$wanted" ] || [ -f "$d/$p7m" ] || fail "$name: manca la firma $p7m"; done
+  for p7m in "$name-t.pdf.p7m" "$name-impronte-t.xml.p7m"; do [ -z "$wantedtsa" ] || [ -f "$d/$p7m" ] || fail "$name: manca la marca $p7m"; done
   for p7m in "$d/$name.pdf.p7m" "$d/$name-t.pdf.p7m"; do [ ! -f "$p7m" ] || signature "$p7m" "$d/$name.pdf"; done
   for p7m in "$d/$name-impronte.xml.p7m" "$d/$name-impronte-t.xml.p7m"; do [ ! -f "$p7m" ] || signature "$p7m" "$imprints"; done
   for list in "$d"/rinnovo-*.txt; do
     [ -f "$list" ] || continue
-    grep "  $name/" "$list" | (cd giorni && sha256sum -c --quiet) >&2 || fail "$list: un file è cambiato"
+    grep -F "  $name/" "$list" | (cd giorni && sha256sum -c --quiet) >&2 || fail "$list: un file è cambiato"
     stamp "${list%.txt}.tst" "$(sum "$list")" >/dev/null || fail "$list: la marca del rinnovo"
   done
 done <giorni.txt
+[ $days -gt 0 ] || fail "non c'è nessuna chiusura"
 echo "$days chiusure, $entries registrazioni, $signed firme, $stamped marche temporali: $([ $bad -eq 0 ] && echo "tutto valido" || echo "$bad cose non valide")"
+[ $tests -eq 0 ] || echo "$tests chiusure sono di prova, senza valore legale."
 [ -z "$partial" ] || echo "Senza --ca si prova l'integrità, non l'identità di chi ha firmato e marcato."
 [ $bad -eq 0 ]
