@@ -58,7 +58,7 @@ func safeName(s string) string {
 	if i := strings.LastIndexAny(s, `/\`); i >= 0 {
 		s = s[i+1:]
 	}
-	return shorten(strings.Trim(lineOf(s, lineMax), ". "))
+	return shorten(strings.Trim(lineOf(s, 4*lineMax), ". "))
 }
 
 // shorten cuts a name before its extension.
