@@ -51,10 +51,15 @@ func (r *recording) warn(code, format string, args ...any) {
 	}
 }
 
-// looksXML tells by the first bytes of a file whether it may be XML.
+// looksXML tells by the first bytes of a file whether it may be XML. HTML without
+// an XML declaration is none.
 func looksXML(head []byte) bool {
 	text := xmlUTF8(head)
-	return strings.HasPrefix(text, "<") || len(text) == 0 && strings.Contains(string(head), "<?xml")
+	if xmlDeclared(text) {
+		return true
+	}
+	text = strings.ToLower(cutText(text, 20))
+	return strings.HasPrefix(text, "<") && !strings.HasPrefix(text, "<!doctype html") && !strings.HasPrefix(text, "<html")
 }
 
 // inspectXML reads a file that looks like XML. The root element and its
@@ -66,16 +71,20 @@ func inspectXML(in Input, limits Limits) Facts {
 	if err != nil && n < len(data) {
 		r.warn(Unreadable, "only %d of %d bytes could be read", n, in.Size)
 	}
-	known := r.read(data[:n], in.Size > limits.Parsed)
-	facts := Facts{Format: "xml", Warnings: r.warnings}
-	if known {
+	root := r.read(data[:n], in.Size > limits.Parsed)
+	facts := Facts{Warnings: r.warnings}
+	if root != nil || xmlDeclared(xmlUTF8(data[:min(n, 200)])) {
+		facts.Format = "xml"
+	}
+	if r.Kind != "" {
 		facts.Record = &r.Record
 	}
 	return facts
 }
 
-// read fills the record and tells whether the document is one.
-func (r *recording) read(data []byte, cut bool) bool {
+// read fills the record if the document is one, and returns its root element;
+// nil when it has none.
+func (r *recording) read(data []byte, cut bool) *node {
 	readers := recordReaders()
 	var reader recordReader
 	root, err := parseXML(data, func(root *node) map[string]bool {
@@ -84,7 +93,7 @@ func (r *recording) read(data []byte, cut bool) bool {
 	})
 	if root == nil || reader.kind == "" || reader.needs != "" && root.child(reader.needs) == nil {
 		r.compareName("")
-		return false
+		return root
 	}
 	switch {
 	case err != nil && cut:
@@ -100,7 +109,7 @@ func (r *recording) read(data []byte, cut bool) bool {
 	r.Version = version
 	reader.read(r, root)
 	r.compareName(reader.typ)
-	return true
+	return root
 }
 
 // date is an ISO date in a field, also with a time or zone after it, or an

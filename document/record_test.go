@@ -12,9 +12,6 @@ import (
 func readRecord(t *testing.T, name, content string) (Record, []string) {
 	t.Helper()
 	facts := inspectXML(input(name, content), DefaultLimits)
-	if facts.Format != "xml" {
-		t.Fatalf("format %q", facts.Format)
-	}
 	if facts.Record == nil {
 		return Record{}, codes(facts.Warnings)
 	}
@@ -172,6 +169,26 @@ func TestOnlyRootAndNamespaceMakeARecord(t *testing.T) {
 		r, warned := readRecord(t, c.file, c.content)
 		if r.Kind != c.kind || r.Version != c.version || !slices.Equal(warned, c.warned) {
 			t.Errorf("%s: kind %q version %q, %v", name, r.Kind, r.Version, warned)
+		}
+	}
+}
+
+func TestWhatIsXML(t *testing.T) {
+	for content, want := range map[string]struct {
+		looks  bool
+		format string
+	}{
+		`<a/>`: {true, "xml"}, `<?xml version="1.0"?><html/>`: {true, "xml"}, "\ufeff\r\n<a>": {true, "xml"}, "<\x00a\x00/\x00>\x00": {true, "xml"},
+		`<?xml version="1.0"?>`: {true, "xml"}, `<!DOCTYPE Segnatura><Segnatura/>`: {true, "xml"}, `<?xml-stylesheet href="x"?><a/>`: {true, "xml"},
+		`<3 ciao`: {true, ""}, `<`: {true, ""}, `<!DOCTYPE HTML PUBLIC "x"><html></html>`: {false, ""}, ` <HTML>`: {false, ""}, `testo`: {false, ""}, ``: {false, ""},
+	} {
+		if looks := looksXML([]byte(content)); looks != want.looks {
+			t.Errorf("%q looks %v", content, looks)
+		}
+		if want.looks {
+			if got := inspectXML(input("", content), DefaultLimits).Format; got != want.format {
+				t.Errorf("%q: format %q", content, got)
+			}
 		}
 	}
 }

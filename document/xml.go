@@ -43,7 +43,7 @@ type node struct {
 // is processed or fetched, and an entity beyond XML's five is an error. Beside
 // an error it returns what was read until there.
 func parseXML(data []byte, skip func(root *node) map[string]bool) (*node, error) {
-	d := xml.NewDecoder(&tagReader{text: xmlUTF8(data)})
+	d := xml.NewDecoder(&tagReader{text: withoutDeclaration(xmlUTF8(data))})
 	t := tree{ask: skip}
 	for !t.done {
 		token, err := d.Token()
@@ -183,8 +183,7 @@ func (r *tagReader) Read(p []byte) (int, error) {
 }
 
 // xmlUTF8 turns a document into UTF-8, from the charset it declares or must
-// have; without its declaration, and with blanks for the control characters
-// that XML 1.0 §2.2 forbids.
+// have, with blanks for the control characters that XML 1.0 §2.2 forbids.
 func xmlUTF8(data []byte) string {
 	charset := ""
 	switch {
@@ -209,10 +208,19 @@ func xmlUTF8(data []byte) string {
 			return r
 		}, text)
 	}
-	text = strings.TrimLeft(text, " \t\r\n\ufeff")
-	if strings.HasPrefix(text, "<?xml") {
+	return strings.TrimLeft(text, " \t\r\n\ufeff")
+}
+
+func xmlDeclared(text string) bool {
+	return strings.HasPrefix(text, "<?xml") && len(text) > 5 && strings.ContainsRune(" \t\r\n", rune(text[5]))
+}
+
+// withoutDeclaration is what follows the declaration, which says nothing any
+// more of a text in UTF-8.
+func withoutDeclaration(text string) string {
+	if xmlDeclared(text) {
 		if _, rest, ok := strings.Cut(text, "?>"); ok {
-			text = rest
+			return rest
 		}
 	}
 	return text
