@@ -15,6 +15,20 @@ type window struct {
 
 func newWindow(in Input) *window { return &window{in: in.Content, size: in.Size} }
 
+// peek are n bytes at off, without a page around them: for places here and there
+// in a file.
+func (w *window) peek(off int64, n int) ([]byte, bool) {
+	if w.at <= off && off+int64(n) <= w.at+int64(len(w.page)) {
+		return w.page[off-w.at:][:n], true
+	}
+	if off < 0 || off > w.size-int64(n) {
+		return nil, false
+	}
+	b := make([]byte, n)
+	got, _ := w.in.ReadAt(b, off)
+	return b, got == n
+}
+
 // bytes are n bytes at off, valid until the next call; false when the file does
 // not have them. n is at most pageSize.
 func (w *window) bytes(off int64, n int) ([]byte, bool) {

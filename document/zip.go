@@ -209,7 +209,8 @@ func (d *directory) entry(at int64, b []byte) (entry, int64, error) {
 	}
 	name, extra, comment := int64(le.Uint16(b[28:])), int64(le.Uint16(b[30:])), int64(le.Uint16(b[32:]))
 	at += zipCentralLen
-	raw, ok := d.nameAt(at, name)
+	n := min(name, zipNameMax)
+	raw, ok := d.w.bytes(at+name-n, int(n))
 	if !ok {
 		return e, 0, errors.New("its central directory ends in a name")
 	}
@@ -225,12 +226,6 @@ func (d *directory) entry(at int64, b []byte) (entry, int64, error) {
 	}
 	e.offset += d.shift
 	return e, at + name + extra + comment, nil
-}
-
-// nameAt is a name, or the end of a long one.
-func (d *directory) nameAt(at, length int64) ([]byte, bool) {
-	n := min(length, zipNameMax)
-	return d.w.bytes(at+length-n, int(n))
 }
 
 // extra reads what an entry says beyond its fixed fields: sizes of 64 bits
@@ -307,13 +302,14 @@ func (d *directory) markOverlaps(directory int64) {
 // data finds where the packed bytes of an entry lie, by its local header, which
 // may name the file in another way.
 func (d *directory) data(e *entry) (*io.SectionReader, error) {
-	b, ok := d.w.bytes(e.offset, zipLocalLen)
+	b, ok := d.w.peek(e.offset, zipLocalLen)
 	if !ok || binary.LittleEndian.Uint32(b) != zipLocal {
 		return nil, errors.New("its bytes are not where the directory says")
 	}
 	name, extra := int64(binary.LittleEndian.Uint16(b[26:])), int64(binary.LittleEndian.Uint16(b[28:]))
 	at := e.offset + zipLocalLen
-	raw, ok := d.nameAt(at, name)
+	n := min(name, zipNameMax)
+	raw, ok := d.w.peek(at+name-n, int(n))
 	if !ok || at+name+extra > d.in.Size-e.packed {
 		return nil, errors.New("its bytes go beyond the end of the archive")
 	}
