@@ -30,7 +30,10 @@ type Analysis struct {
 	// its own judgement: a PEC that was forwarded, wrapped by a mailing list, or is
 	// the original of an envelope.
 	Contained []Contained `json:"contained,omitempty"`
-	Warnings  []Warning   `json:"warnings"`
+	// Evidences are those of a REM, in the order of its parts; PEC is what the one
+	// about the latest event says.
+	Evidences []Evidence `json:"evidences,omitempty"`
+	Warnings  []Warning  `json:"warnings"`
 
 	// ContentSHA256 is the digest of the message a person wrote: postacert.eml
 	// of an envelope, else the whole message. Two deliveries of one message

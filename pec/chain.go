@@ -1,25 +1,33 @@
 package pec
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/protodaemon/protodaemon/cms"
 )
 
-// judge judges the signers whose values fit: chain, purpose and address. at
-// is the time of the event; from are the From addresses of the message.
-// signedLater: a certificate was not valid then, but when it signed.
-func (t *Trust) judge(s signedBy, at time.Time, from []Address) (out Signature, signedLater bool) {
-	out = Signature{Status: s.status, Problems: []string{}}
+// judged is what comes of judging signers.
+type judged struct {
+	Signature
+	later   bool   // a certificate was not valid at the time of the event, but when it signed
+	unknown string // why it cannot be told whether a certificate was revoked
+}
+
+// judge judges the signers whose values fit, for a purpose: chain, revocation,
+// key usage and address. at is the time of the event; from are the From
+// addresses of the message.
+func (t *Trust) judge(p purpose, s signedBy, at time.Time, from []Address) judged {
+	out := judged{Signature: Signature{Status: s.status, Problems: []string{}}}
 	if s.err != nil {
 		out.Problems = append(out.Problems, s.err.Error())
 	}
 	if len(s.signers) == 0 {
-		return out, false
+		return out
 	}
 	shown := s.signers[0]
 	for _, one := range s.signers {
@@ -28,27 +36,27 @@ func (t *Trust) judge(s signedBy, at time.Time, from []Address) (out Signature, 
 			break
 		}
 	}
-	out.describe(shown, from)
+	out.describe(shown.Certificate, shown.Algorithm, from)
 	if s.status != SignatureValid {
-		return out, false
+		return out
 	}
 	for _, one := range s.signers {
-		status, problem, later := t.chainAt(one, s.certs, at)
-		out.fail(status, problem)
-		signedLater = signedLater || later
-		for _, problem := range purposeProblems(one.Certificate) {
+		c := t.chainAt(p, x509.ExtKeyUsageEmailProtection, one.Certificate, one.Time, s.certs, at)
+		out.fail(c.status, c.problem)
+		out.later = out.later || c.later
+		out.unknown = cmp.Or(out.unknown, c.unknown)
+		for _, problem := range purposeProblems(p, one.Certificate) {
 			out.fail(SignatureUntrusted, problem)
 		}
 	}
 	out.fail(addressProblem(shown.Certificate, from))
-	return out, signedLater
+	return out
 }
 
 // describe fills in who signed and how.
-func (s *Signature) describe(one cms.Signer, from []Address) {
-	c := one.Certificate
+func (s *Signature) describe(c *x509.Certificate, algorithm string, from []Address) {
 	s.Signer, s.Issuer = line(c.Subject.String()), line(c.Issuer.String())
-	s.Algorithm = one.Algorithm
+	s.Algorithm = algorithm
 	s.NotAfter = sensible(c.NotAfter)
 	if len(c.EmailAddresses) > 0 {
 		s.Email = line(c.EmailAddresses[0])
@@ -69,54 +77,111 @@ func (s *Signature) fail(status SignatureStatus, problem string) {
 	}
 }
 
+// chained is the outcome of looking for a path to an anchor.
+type chained struct {
+	status  SignatureStatus
+	problem string
+	later   bool
+	unknown string
+}
+
 // chainAt judges a signer's certificate at the time of the event, or else when
 // it says that it signed (later): both are the signer's word, and a notice may
 // be about something older than the provider's present certificate.
-func (t *Trust) chainAt(one cms.Signer, others []*x509.Certificate, at time.Time) (status SignatureStatus, problem string, later bool) {
-	status, problem = t.chain(one.Certificate, others, at)
-	if status == SignatureExpired && one.Time != nil {
-		if again, _ := t.chain(one.Certificate, others, *one.Time); again == SignatureValid {
-			return again, "", true
+func (t *Trust) chainAt(p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, signed *time.Time, others []*x509.Certificate, at time.Time) chained {
+	out := t.chain(p, usage, c, others, at)
+	if out.status == SignatureExpired && signed != nil {
+		if again := t.chain(p, usage, c, others, *signed); again.status == SignatureValid {
+			again.later = true
+			return again
 		}
 	}
-	return status, problem, false
+	return out
 }
 
-// chain looks for a path from the certificate to an anchor at the time of the
-// event; name constraints and nested purposes are x509's to check.
-func (t *Trust) chain(c *x509.Certificate, others []*x509.Certificate, at time.Time) (SignatureStatus, string) {
-	if t.Empty() {
-		return SignatureUntrusted, "no trust anchor is configured"
+// chain looks for a path from the certificate to an anchor of a purpose at the
+// time of the event, in which nothing was revoked then; name constraints, path
+// lengths, who may sign certificates and nested purposes are x509's to check.
+func (t *Trust) chain(p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, others []*x509.Certificate, at time.Time) chained {
+	if t.Empty() || !t.knows(p) {
+		return chained{status: SignatureUntrusted, problem: nobody[p]}
 	}
-	intermediates := x509.NewCertPool()
+	options := x509.VerifyOptions{Roots: t.pool(p, at), Intermediates: x509.NewCertPool(), CurrentTime: at,
+		KeyUsages: []x509.ExtKeyUsage{usage}}
 	for _, o := range others {
-		intermediates.AddCert(o)
+		options.Intermediates.AddCert(o)
 	}
-	_, err := c.Verify(x509.VerifyOptions{
-		Roots: t.anchors, Intermediates: intermediates, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-	})
+	chains, err := c.Verify(options)
 	var invalid x509.CertificateInvalidError
 	switch {
 	case err == nil:
-		return SignatureValid, ""
+		problem, unknown := t.revoked.check(chains, at)
+		if problem != "" {
+			return chained{status: SignatureUntrusted, problem: problem}
+		}
+		return chained{status: SignatureValid, unknown: unknown}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return SignatureExpired, fmt.Sprintf("a certificate was not valid at the time of the message (%s)", at.UTC().Format(time.DateTime))
+		return chained{status: SignatureExpired, problem: fmt.Sprintf("a certificate was not valid at the time of the message (%s)", at.UTC().Format(time.DateTime))}
 	}
-	return SignatureUntrusted, "the certificate does not lead to a trust anchor: " + line(err.Error())
+	return chained{status: SignatureUntrusted, problem: t.whyNot(p, c, others, options, err)}
 }
 
+// nobody is what is said where nobody is trusted for a purpose.
+var nobody = [purposes]string{
+	providers: "no trust anchor is configured", persons: "no trust anchor is configured", stamps: "no trust anchor is configured",
+	services: "no service of registered electronic mail is trusted: no trusted list is configured that names one",
+}
+
+// whyNot says in words why no path was found.
+func (t *Trust) whyNot(p purpose, c *x509.Certificate, others []*x509.Certificate, options x509.VerifyOptions, err error) string {
+	options.Roots = t.poolEver(p)
+	if _, ever := c.Verify(options); ever == nil {
+		return "the service that vouches for the certificate was not in force at the time of the message (" + options.CurrentTime.UTC().Format(time.DateTime) + ")"
+	}
+	why := "the certificate does not lead to a trust anchor: " + line(err.Error())
+	var unknown x509.UnknownAuthorityError
+	if !errors.As(err, &unknown) {
+		return why
+	}
+	top := c
+	for range others { // up to where the chain ends
+		i := slices.IndexFunc(others, func(o *x509.Certificate) bool {
+			return !bytes.Equal(top.RawIssuer, top.RawSubject) && bytes.Equal(o.RawSubject, top.RawIssuer)
+		})
+		if i < 0 {
+			break
+		}
+		top = others[i]
+	}
+	if slices.ContainsFunc(t.at(p, options.CurrentTime), func(a *x509.Certificate) bool { return bytes.Equal(a.RawSubject, top.RawIssuer) }) {
+		return why
+	}
+	return why + "; nobody trusted is " + line(top.Issuer.String())
+}
+
+const (
+	// anyUsage is asked of who signs evidence: no extended purpose is made for it.
+	anyUsage = x509.ExtKeyUsageAny
+	// signing are the key usages of qualified seals and signatures.
+	signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+)
+
 // purposeProblems are the rules for a leaf that signs mail (RFC 8550 §4.4, RFC
-// 6109 §5.5). Basic constraints may be absent, and are on providers' leaves.
-func purposeProblems(c *x509.Certificate) []string {
+// 6109 §5.5). Basic constraints may be absent, and are on providers' leaves. A
+// registered mail service may use a qualified seal, which need not name mail.
+func purposeProblems(p purpose, c *x509.Certificate) []string {
 	var problems []string
 	if c.BasicConstraintsValid && c.IsCA {
 		problems = append(problems, "the signer's certificate is that of a certification authority")
 	}
-	if c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+	usage := x509.KeyUsageDigitalSignature
+	if p == services {
+		usage = signing
+	}
+	if c.KeyUsage&usage == 0 {
 		problems = append(problems, "the signer's certificate is not for digital signatures")
 	}
-	mail := false
+	mail := p == services && len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0
 	for _, u := range c.ExtKeyUsage {
 		mail = mail || u == x509.ExtKeyUsageEmailProtection
 	}

@@ -153,22 +153,6 @@ func TestDaticertVariations(t *testing.T) {
 	}
 }
 
-// TestRegisteredMail: a REM message is known by its evidence.
-func TestRegisteredMail(t *testing.T) {
-	p := theProvider()
-	evidence := `<?xml version="1.0"?><e:ERDSEvidence xmlns:e="http://uri.etsi.org/19522/v1#"><e:EvidenceIdentifier>EV1</e:EvidenceIdentifier>` +
-		`<e:ERDSEventId>http://uri.etsi.org/19522/Event/ContentConsignment</e:ERDSEventId><e:EventTime>2026-03-10T08:30:00Z</e:EventTime></e:ERDSEvidence>`
-	raw, err := p.Sign([]string{"From: " + p.Address(), "Subject: REM"}, []byte("Content-Type: multipart/mixed; boundary=R\r\n\r\n--R\r\n\r\ntesto\r\n"+
-		"--R\r\nContent-Type: application/xml; name=evidence.xml\r\n\r\n"+evidence+"\r\n--R\r\nContent-Type: message/rfc822\r\n\r\nSubject: Dentro\r\nFrom: a@b.it\r\n\r\nciao\r\n--R--\r\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := read(raw, p)
-	if a.Kind != pec.REM || a.Authenticity != pec.Certified || a.PEC.Type != "avvenuta-consegna" || a.PEC.Identifier != "EV1" || a.Subject != "Dentro" || a.Text != "ciao" {
-		t.Errorf("%+v %+v", a, a.PEC)
-	}
-}
-
 func TestOpenHTML(t *testing.T) {
 	raw := "Content-Type: multipart/alternative; boundary=M\r\n\r\n--M\r\n\r\nx\r\n--M\r\nContent-Type: text/html; charset=iso-8859-15\r\n\r\n<b>\xa4</b>\r\n--M--\r\n"
 	r, err := pec.OpenHTML(strings.NewReader(raw), int64(len(raw)))
@@ -210,18 +194,18 @@ func TestLoadTrust(t *testing.T) {
 		file("rotto.txt", bytes.Replace(ca, []byte("MII"), []byte("MIJ"), 1)): "rotto.txt: certificate 1",
 		empty: "vuota holds no",
 	} {
-		if _, err := pec.LoadTrust(path); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := pec.LoadTrust(anchors(path)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := pec.LoadTrust(filepath.Join(dir, "manca.pem")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := pec.LoadTrust(anchors(filepath.Join(dir, "manca.pem"))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("not told apart: %v", err)
 	}
-	trust, err := pec.LoadTrust(dir)
+	trust, err := pec.LoadTrust(anchors(dir))
 	if err != nil || trust.Empty() {
 		t.Errorf("a directory: %v", err)
 	}
-	if none, err := pec.LoadTrust(); err != nil || !none.Empty() || !(*pec.Trust)(nil).Empty() {
+	if none, err := pec.LoadTrust(pec.TrustFiles{}); err != nil || !none.Empty() || !(*pec.Trust)(nil).Empty() {
 		t.Errorf("no path: %v", err)
 	}
 }

@@ -25,8 +25,10 @@ type envelope struct {
 	content  *part // nil when nothing is signed
 
 	daticert  *part
-	evidence  *part // of a REM
-	postacert *part // root of the original message, opened
+	evidence  []*part // of a REM
+	read      []*evidence
+	shown     *evidence // what a.PEC is about
+	postacert *part     // root of the original message, opened
 
 	// originalPart holds it; original is its digest, taken in passing.
 	originalPart *part
@@ -88,7 +90,7 @@ type providerParts struct {
 	daticert []*part // anywhere in the signed part but inside another message
 	direct   map[*part]bool
 	message  []*part
-	evidence *part
+	evidence []*part
 }
 
 var daticertNames = map[string]bool{"daticert.xml": true, "certdata.xml": true} // the latter as RFC 6109 §4.3.3 has it
@@ -105,9 +107,9 @@ func (r *reader) providerParts(e *envelope) providerParts {
 			if name == "postacert.eml" {
 				named = append(named, p)
 			}
-		case found.evidence == nil && xmlMedia(p) && !daticertNames[name]:
+		case len(found.evidence) < evidencesMax && xmlMedia(p) && !daticertNames[name]:
 			if data, err := readBounded(p.decoded(), r.limits.XML); err == nil && isEvidence(data) {
-				found.evidence = p
+				found.evidence = append(found.evidence, p)
 			}
 		}
 	}
@@ -142,7 +144,7 @@ func (r *reader) classify(e *envelope, parts providerParts) Kind {
 	if h.has("x-ricevuta") {
 		return PECReceipt
 	}
-	if parts.evidence != nil {
+	if len(parts.evidence) > 0 {
 		return REM
 	}
 	if len(parts.daticert) == 1 && parts.direct[parts.daticert[0]] {

@@ -18,11 +18,19 @@ func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
 	sound := r.certificate(a, e)
 	if e.detached || e.opaque {
 		at := eventTime(a, e)
-		var signedLater bool
-		a.Signature, signedLater = t.judge(e.sign, at, addresses(e.head, "from"))
-		if signedLater {
+		j := t.judge(e.purpose(), e.sign, at, addresses(e.head, "from"))
+		if e.kind == Email && j.Status == SignatureUntrusted { // a person's, then
+			if again := t.judge(persons, e.sign, at, addresses(e.head, "from")); again.Status != SignatureUntrusted {
+				j = again
+			}
+		}
+		a.Signature = j.Signature
+		if j.later {
 			r.warn(SignedAnotherTime, fmt.Sprintf("the certificate was not valid at the time of the event (%s), but when the signature says it was made",
 				at.UTC().Format(time.DateTime)))
+		}
+		if j.unknown != "" {
+			r.warn(RevocationUnknown, j.unknown)
 		}
 		r.signatureWarnings(a, e)
 	}
@@ -32,8 +40,19 @@ func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
 		r.lookalike(e)
 		return
 	}
+	if e.kind == REM {
+		sound = r.judgeEvidences(a, e, t) && sound
+	}
 	a.Authenticity = authenticity(a.Signature.Status, sound)
 	r.crossCheck(a, e)
+}
+
+// purpose is what the signer of a message of this kind has to be trusted for.
+func (e *envelope) purpose() purpose {
+	if e.kind == REM {
+		return services
+	}
+	return providers
 }
 
 // certificate reads what the provider states. sound tells that it is complete,
@@ -43,14 +62,8 @@ func (r *reader) certificate(a *Analysis, e *envelope) (sound bool) {
 	case e.kind == PECAnomaly:
 		a.PEC = &Certificate{Type: "anomalia", Recipients: []Recipient{}}
 		return false
-	case e.evidence != nil:
-		data, err := readBounded(e.evidence.decoded(), r.limits.XML)
-		if err != nil {
-			r.warn(DaticertTooLarge, "the evidence "+errXMLTooLarge.Error())
-			return false
-		}
-		a.PEC, err = parseEvidence(data)
-		return r.sound(err)
+	case e.kind == REM:
+		return r.evidences(a, e)
 	case e.daticert != nil:
 		var err error
 		a.PEC, err = r.readDaticert(e.daticert)

@@ -279,7 +279,7 @@ func TestTwoSigners(t *testing.T) {
 	raw := opensslSigns(t, one, "-signer", second)
 	both := filepath.Join(t.TempDir(), "both.pem")
 	writeFile(t, both, append(one.CAPEM(), two.CAPEM()...))
-	trust, err := pec.LoadTrust(both)
+	trust, err := pec.LoadTrust(anchors(both))
 	if err != nil {
 		t.Fatal(err)
 	}

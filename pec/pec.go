@@ -26,6 +26,12 @@
 //	           or of another type than the header says
 //	certified  a valid provider signature round daticert.xml (REM: evidence)
 //
+// Of registered mail (REM) both signatures have to be valid, the S/MIME round the
+// message and the XAdES in the evidence about the latest event, which has to cover
+// all of that evidence; both certificates have to lead to a service of registered
+// mail that a trusted list tells to be in force at the time of the event. Anchors
+// of PEC providers count for nothing there, nor services of REM for PEC.
+//
 // The signature is verified over the exact bytes of the first part with CRLF
 // line ends; bare LF is read as CRLF, as S/MIME and openssl have it. Validity is
 // judged at the time of the event (daticert.xml's, else signingTime, else Date)

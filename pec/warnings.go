@@ -40,6 +40,8 @@ const (
 	LineEndsChanged   = "line-ends-changed"   // the signature fits once LF is CRLF again
 	SignedAnotherTime = "signed-another-time" // the certificate was valid at signingTime, not at the time of the event
 	SignerNoProvider  = "signer-no-provider"  // fits and is trusted, but is no posta-certificata@ address
+	RevocationUnknown = "revocation-unknown"  // no configured revocation list holds at the time of the event
+	EvidenceUnsigned  = "evidence-unsigned"   // the evidence of a REM has no valid signature
 
 	// Cross-checks between what is signed and what is not, or what should agree.
 	IdentifierDiffers      = "identifier-differs"       // identificativo is not the envelope's Message-ID

@@ -24,7 +24,7 @@ var edges = map[string][]string{
 	"internal/dovecot": {},
 	"pdfa":             {},
 	"pec":              {"cms", "document", "xmldsig"},
-	"pec/sample":       {"pec"},
+	"pec/sample":       {"pec", "sign"},
 	"register":         {"store"},
 	"sign":             {"cms"},
 	"store":            {},

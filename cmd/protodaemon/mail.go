@@ -44,7 +44,7 @@ func trustedMailboxes(cfg *configs.Config) ([]ingest.Mailbox, error) {
 		_, r := cfg.Find(m.Organization, m.Register)
 		files := strings.Join(r.PEC.Trust, "\n")
 		if loaded[files] == nil {
-			trust, err := pec.LoadTrust(r.PEC.Trust...)
+			trust, err := pec.LoadTrust(pec.TrustFiles{Anchors: r.PEC.Trust})
 			if err != nil {
 				return nil, usageError{fmt.Errorf("organization %s, register %s: pec.trust: %w", m.Organization, m.Register, err)}
 			}

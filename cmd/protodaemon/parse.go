@@ -39,7 +39,7 @@ nothing is ever "certified".`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			anchors, err := pec.LoadTrust(trust...)
+			anchors, err := pec.LoadTrust(pec.TrustFiles{Anchors: trust})
 			if err != nil {
 				return usageError{err}
 			}
