@@ -49,6 +49,9 @@ type SignedData struct {
 // Encapsulated is the content where it stands in the input; nil when detached.
 func (sd *SignedData) Encapsulated() *Content { return sd.encapsulated }
 
+// IsStamp tells that it is a time stamp token (RFC 3161 §2.4.2).
+func (sd *SignedData) IsStamp() bool { return sd.ContentType.Equal(oidTSTInfo) }
+
 // SignerInfo is RFC 5652 §5.3.
 type SignerInfo struct {
 	Version      int

@@ -134,12 +134,14 @@ func refusal(status int, text []asn1.RawValue, fail asn1.BitString) string {
 
 // Stamp is what a time stamp token says (TSTInfo, RFC 3161 §2.4.2).
 type Stamp struct {
-	Time   time.Time
-	Serial *big.Int
-	Policy asn1.ObjectIdentifier
-	Hash   crypto.Hash // of Digest
-	Digest []byte      // of what was stamped
-	Nonce  *big.Int
+	Time      time.Time
+	Serial    *big.Int
+	Policy    asn1.ObjectIdentifier
+	Hash      crypto.Hash // of Digest
+	Digest    []byte      // of what was stamped
+	Nonce     *big.Int
+	Algorithm string // of its signature, when that fits
+	Weak      bool   // which rests on SHA-1
 	// Certificate is the authority's, and Certificates are all that came with
 	// it; set by VerifyStamp.
 	Certificate  *x509.Certificate
@@ -244,7 +246,7 @@ func VerifyStampOf(token []byte, digest func(crypto.Hash) []byte, roots *x509.Ce
 		return Stamp{}, err
 	}
 	signer, err := sd.Verify(0, sd.Content)
-	s.Certificate = signer.Certificate
+	s.Certificate, s.Algorithm, s.Weak = signer.Certificate, signer.Algorithm, signer.Weak || s.Hash == crypto.SHA1
 	switch of := digest(s.Hash); {
 	case of == nil:
 		return s, fmt.Errorf("%w: a time stamp over %s", ErrUnsupported, hashName(s.Hash))

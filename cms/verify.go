@@ -44,24 +44,27 @@ func (sd *SignedData) VerifyDigest(i int, digest func(crypto.Hash) []byte) (Sign
 	case !sd.announced(si.Digest.Algorithm):
 		return s, fmt.Errorf("%w: the signer's digest is not announced", ErrMismatch)
 	}
-	m := message{hash: hash, digest: digest(hash)}
-	if len(m.digest) != hash.Size() {
-		return s, fmt.Errorf("%w: there is no %s of the content", ErrUnsupported, hashName(hash))
-	}
+	var attrs attributes
 	if si.SignedAttrs.FullBytes != nil {
-		attrs, err := parseAttributes(si.SignedAttrs.Bytes)
-		if err != nil {
+		var err error
+		if attrs, err = parseAttributes(si.SignedAttrs.Bytes); err != nil {
 			return s, err
 		}
 		s.Time = attrs.signingTime()
 		s.Bound = attrs.bind(s.Certificate)
+	}
+	m := message{hash: hash, digest: digest(hash)}
+	switch {
+	case len(m.digest) != hash.Size():
+		return s, fmt.Errorf("%w: there is no %s of the content", ErrUnsupported, hashName(hash))
+	case attrs != nil:
 		if err := attrs.check(sd.ContentType, m.digest); err != nil {
 			return s, err
 		}
 		// What is signed is the SET OF encoding, not the [0] (RFC 5652 §5.4).
 		m.whole = retag(si.SignedAttrs.FullBytes, 0x31)
 		m.digest = sum(hash, m.whole)
-	} else if !sd.ContentType.Equal(oidData) {
+	case !sd.ContentType.Equal(oidData):
 		return s, fmt.Errorf("%w: signed attributes are missing", ErrMismatch) // RFC 5652 §5.3
 	}
 	var err error

@@ -39,6 +39,9 @@ type Options struct {
 	// Beside is the file that a detached signature (.p7s) is about; nil: none is
 	// known.
 	Beside *Input
+	// At is when the file was sent. A signature that does not say when it was
+	// made is judged by it; zero: not known.
+	At     time.Time
 	Limits Limits
 }
 
@@ -85,7 +88,9 @@ type File struct {
 
 // Signature is one signature or one time stamp over a file.
 type Signature struct {
-	Kind string `json:"kind"` // cades, xades, pades, cms, timestamp
+	// Kind: cades, pades, xades, which name their certificate as the law's formats
+	// want; cms, pdf, xmldsig; timestamp.
+	Kind string `json:"kind"`
 	// Fits: digest and signature value fit the bytes.
 	Fits         bool   `json:"fits"`
 	Signer       string `json:"signer"`       // common name
@@ -102,12 +107,15 @@ type Signature struct {
 	// Trusted: the certificate leads to an anchor and was valid at the stamp's
 	// time, else at the signer's; null where no anchors are given.
 	Trusted *bool `json:"trusted"`
-	// Covers is whole, or part: a PDF went on after the signature.
-	Covers   string   `json:"covers,omitempty"`
+	// Covers, of a PDF or an XML, is whole or part: the PDF went on after the
+	// signature, or there is more in the XML.
+	Covers string `json:"covers,omitempty"`
+	// Problems are codes, as Changed; a signature can fit and have some.
 	Problems []string `json:"problems"`
 }
 
-// Stamp is a time stamp (RFC 3161) that fits.
+// Stamp is a time stamp (RFC 3161) that fits; of a signature that is itself a
+// time stamp, what it says, also where what it stamped is not there.
 type Stamp struct {
 	Time      time.Time `json:"time"`
 	Authority string    `json:"authority"`
