@@ -30,7 +30,15 @@ type Delivery struct {
 	CAFile, ClientCertFile, ClientKeyFile string
 	Profile                               Profile
 	ParER                                 ParER
+	// Conservator is to whom the packages go; nil: the organization itself.
+	Conservator *register.Recipient
+	// Class is where the daily register stands in the filing plan, for the
+	// metadata; its zero value: they do not say.
+	Class Class
 }
+
+// Class is an entry of a filing plan (piano di classificazione).
+type Class struct{ Index, Description, Plan string }
 
 // parcel is a package on its way.
 type parcel struct {

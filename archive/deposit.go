@@ -25,9 +25,9 @@ func (k *keeper) packUp(ctx context.Context, c register.Closing) (register.Closi
 	if err != nil {
 		return c, err
 	}
-	now.Parcel = &p
+	now.Parcel, now.Recipient = &p, k.conf.Delivery.Conservator
 	f, err := k.keep(ctx, p.File, "application/zip", register.FilePackage, func(w io.Writer) error {
-		return pack(ctx, w, k.conf.Delivery.Profile, k.conf.Delivery.ParER, now, k.open)
+		return pack(ctx, w, k.conf.Delivery, now, k.open)
 	})
 	if err != nil {
 		return c, fmt.Errorf("making the package %s: %w", p.Identity, err)

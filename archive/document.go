@@ -95,9 +95,22 @@ func (w writing) identification(x *xmlWriter) {
 		x.some("Cognome", c.ClosedBy.Surname)
 		x.some("CodiceFiscale", c.ClosedBy.TaxCode)
 	})
+	x.in("Destinatario", func() {
+		to := recipient(c)
+		x.put("Denominazione", to.Name)
+		x.some("CodiceFiscale", to.TaxCode)
+	})
 	x.put("ProdottoSoftware", c.Software)
 	x.put("FusoOrario", c.Holder.Timezone)
 	x.put("Riservate", reservedWord(c))
+}
+
+// recipient is for whom the daily register is made.
+func recipient(c register.Closing) register.Recipient {
+	if c.Recipient != nil {
+		return *c.Recipient
+	}
+	return register.Recipient{Name: c.Holder.Name, TaxCode: c.Holder.TaxCode}
 }
 
 func quality(c register.Closing) string {
@@ -149,7 +162,7 @@ func (w writing) entry(x *xmlWriter, h register.Happening, leaf store.Digest) {
 		x.put("Anno", strconv.Itoa(e.Year))
 		x.put("Data", e.Day)
 		x.put("Ora", w.local(e.RegisteredAt))
-		x.put("Flusso", flows[e.Direction])
+		x.some("Flusso", flows[e.Direction]) // of a lost number nobody knows it
 		x.put("Stato", stateWords[e.State])
 		x.put("Riservata", strconv.FormatBool(e.Reserved))
 		x.put("Segnatura", e.Segnatura)

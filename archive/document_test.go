@@ -115,6 +115,19 @@ func days() map[string]struct {
 	hostile := day("masked")
 	hostile.Holder.Name, hostile.Holder.RegisterName = `Ordine "A" & <B> ]]>`, "Affari\r\nistituzionali"
 	hostile.Holder.IPACode, hostile.Holder.AOOCode, hostile.Holder.TaxCode = "", "", ""
+	// Entered again by somebody whose account has no name; for another conservator.
+	recovered := day("masked")
+	recovered.ClosedBy, recovered.Recipient = register.Closer{User: "rosa"}, &register.Recipient{Name: "Conservatore S.p.A.", TaxCode: "01234567890"}
+	again := entry("0000041", func(e *register.Entry) {
+		e.Reserved, e.Subject, e.State, e.Day = true, "Procedimento segreto", register.Annulled, "2026-11-20"
+		e.Annulment = &register.EntryAnnulment{Reason: "registrata due volte", Authorization: deed, By: "rosa", At: certified}
+	})
+	again.Recovery = &register.Change{Kind: "recovered", Reason: "ripristino", Authority: deed}
+	// Of this one the number is known and nothing else.
+	unknown := entry("0000042", func(e *register.Entry) {
+		*e = register.Entry{Register: book, Year: 2026, Number: e.Number, Day: e.Day, RegisteredAt: e.RegisteredAt, State: register.Lost}
+	})
+	unknown.Recovery = &register.Change{Kind: "lost", Reason: "ripristino", Authority: deed}
 	strange := func(subject string) func(*register.Entry) {
 		return func(e *register.Entry) { e.Subject, e.Parties[0].Name = subject, subject }
 	}
@@ -139,7 +152,8 @@ func days() map[string]struct {
 			entry("0000046", strange("invalid \xff\xc3\x28\xed\xa0\x80 bytes")),
 			entry("0000047", strange(strings.Repeat("x", 2000))),
 		}, []string{"senza salti", "<script>'a' & \"b\" ]]>"}},
-		"gap": {day("masked"), []register.Happening{entry("0000041", plain), entry("0000044", plain)}, []string{"I NUMERI NON SONO CONTINUI"}},
+		"recovered": {recovered, []register.Happening{again, unknown}, []string{"PERDUTA", "ANNULLATO – Oggetto riservato – registrata il 20/11/2026, ripresa dopo un ripristino", "utente rosa, con protodaemon prova", "Conservatore S.p.A., codice fiscale 01234567890"}},
+		"gap":       {day("masked"), []register.Happening{entry("0000041", plain), entry("0000044", plain)}, []string{"I NUMERI NON SONO CONTINUI"}},
 	}
 }
 

@@ -49,7 +49,12 @@ func Compose(ctx context.Context, c register.Closing, happenings []register.Happ
 
 // Pack writes the deposit package.
 func Pack(ctx context.Context, to io.Writer, profile Profile, p ParER, c register.Closing, open func(name string) store.Blob) error {
-	return pack(ctx, to, profile, p, c, func(_ context.Context, f register.ClosingFile) (store.Blob, error) { return open(f.Name), nil })
+	return PackFor(ctx, to, Delivery{Profile: profile, ParER: p}, c, open)
+}
+
+// PackFor writes the deposit package for a delivery.
+func PackFor(ctx context.Context, to io.Writer, d Delivery, c register.Closing, open func(name string) store.Blob) error {
+	return pack(ctx, to, d, c, func(_ context.Context, f register.ClosingFile) (store.Blob, error) { return open(f.Name), nil })
 }
 
 // RootFrom is the root to which an event of a proof leads.

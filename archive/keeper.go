@@ -168,7 +168,7 @@ func (k *keeper) closeNext(ctx context.Context, by register.Actor, through strin
 	if c == nil || err != nil {
 		return nil, err
 	}
-	c.Software, c.Test = k.archive.software, k.conf.Test
+	c.Software, c.Test, c.Recipient = k.archive.software, k.conf.Test, k.conf.Delivery.Conservator
 	select {
 	case k.archive.composing <- struct{}{}:
 		defer func() { <-k.archive.composing }()

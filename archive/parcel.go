@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,9 +57,9 @@ type text struct {
 	write func(io.Writer) error
 }
 
-// pack writes the deposit package. Its bytes follow from the closing, the
-// profile and the files.
-func pack(ctx context.Context, to io.Writer, profile Profile, parer ParER, c register.Closing, open open) error {
+// pack writes the deposit package. Its bytes follow from the closing, what is
+// agreed of the delivery, and the files.
+func pack(ctx context.Context, to io.Writer, d Delivery, c register.Closing, open open) error {
 	z := zip.NewWriter(to)
 	files := filesToDeposit(c)
 	var list strings.Builder
@@ -82,13 +80,13 @@ func pack(ctx context.Context, to io.Writer, profile Profile, parer ParER, c reg
 	}
 	var texts []text
 	for _, f := range files {
-		texts = append(texts, text{f.Name + ".metadati.xml", func(w io.Writer) error { return writeMetadata(w, c, f) }})
+		texts = append(texts, text{f.Name + ".metadati.xml", func(w io.Writer) error { return writeMetadata(w, d.Class, c, f, files) }})
 	}
-	switch profile {
+	switch d.Profile {
 	case ProfileSInCRO:
 		texts = append(texts, text{"PIndex.xml", func(w io.Writer) error { return writePIndex(w, c, files) }})
 	case ProfileParER:
-		texts = append(texts, text{"XMLSIP.xml", func(w io.Writer) error { return writeSIP(w, parer, c, files) }})
+		texts = append(texts, text{"XMLSIP.xml", func(w io.Writer) error { return writeSIP(w, d.ParER, c, files) }})
 	}
 	for _, t := range texts {
 		var b strings.Builder
@@ -116,95 +114,6 @@ func copyFile(ctx context.Context, w io.Writer, f register.ClosingFile, open ope
 	return err
 }
 
-// writeMetadata writes what AgID's allegato 5 wants to be known of a document,
-// with its names. What a conservator may ask to be corrected (names, codes, the
-// manager's tax code) is taken from the closing that is given here, which may
-// have the facts of today.
-func writeMetadata(to io.Writer, c register.Closing, f register.ClosingFile) error {
-	const root = "DocumentoAmministrativoInformatico"
-	x := newXML(to, root, "urn:protodaemon:metadati-allegato5:1")
-	digest := func(f register.ClosingFile) {
-		x.in("ImprontaCrittograficaDelDocumento", func() {
-			x.put("Impronta", base64.StdEncoding.EncodeToString(f.SHA256[:]))
-			x.put("Algoritmo", "SHA-256")
-		})
-	}
-	x.in("IdDoc", func() {
-		digest(f)
-		x.put("Identificativo", f.Name)
-	})
-	x.put("ModalitaDiFormazione", "generazione o raggruppamento anche in via automatica di un insieme di dati o registrazioni, provenienti da una o più banche dati, anche appartenenti a più soggetti interoperanti, secondo una struttura logica predeterminata e memorizzata in forma statica")
-	x.put("TipologiaDocumentale", "Registro giornaliero di protocollo")
-	x.in("DatiDiRegistrazione", func() {
-		x.put("TipologiaDiFlusso", "I")
-		x.in("TipoRegistro", func() {
-			x.in("RepertorioRegistro", func() {
-				x.put("DataRegistrazioneDocumento", c.Day)
-				x.put("NumeroRegistrazioneDocumento", fmt.Sprintf("%07d", c.Progressive))
-				x.put("CodiceRegistro", c.Register)
-			})
-		})
-	})
-	x.in("Soggetti", func() { subjects(x, c) })
-	x.in("ChiaveDescrittiva", func() {
-		x.put("Oggetto", "Registro giornaliero di protocollo del "+c.Day+", "+c.Holder.RegisterName)
-	})
-	x.in("Allegati", func() { x.put("NumeroAllegati", "0") })
-	x.put("Riservato", strconv.FormatBool(c.Reserved == "full"))
-	x.in("IdentificativoDelFormato", func() {
-		x.put("Formato", f.MediaType)
-		x.in("ProdottoSoftware", func() { x.put("NomeProdotto", c.Software) })
-	})
-	x.in("Verifica", func() {
-		x.put("FirmatoDigitalmente", strconv.FormatBool(isSigned(f)))
-		x.put("SigillatoElettronicamente", "false")
-		x.put("MarcaturaTemporale", strconv.FormatBool(isStamped(f)))
-		x.put("ConformitaCopieImmagineSuSupportoInformatico", "false")
-	})
-	x.put("NomeDelDocumento", f.Name)
-	x.put("VersioneDelDocumento", "1")
-	return x.end(root)
-}
-
-func subjects(x *xmlWriter, c register.Closing) {
-	pai := func() {
-		x.in("PAI", func() {
-			x.put("Denominazione", c.Holder.Name)
-			x.some("IPAAmm", c.Holder.IPACode)
-			x.some("IPAAOO", c.Holder.AOOCode)
-			x.some("CodiceFiscale", c.Holder.TaxCode)
-		})
-	}
-	role := func(name string, f func()) { x.in("Ruolo", func() { x.put("TipoRuolo", name); f() }) }
-	role("AmministrazioneCheEffettuaLaRegistrazione", pai)
-	role("Autore", pai)
-	role("RGD", func() {
-		x.in("PF", func() {
-			x.put("Cognome", c.Manager.Surname)
-			x.put("Nome", c.Manager.Name)
-			x.put("CodiceFiscale", c.Manager.TaxCode)
-		})
-	})
-	if by := c.ClosedBy; by.Surname != "" {
-		role("Operatore", func() {
-			x.in("PF", func() {
-				x.put("Cognome", by.Surname)
-				x.put("Nome", by.Name)
-				x.some("CodiceFiscale", by.TaxCode)
-			})
-		})
-	}
-	role("Produttore", func() { x.in("SW", func() { x.put("DenominazioneSistema", c.Software) }) })
-}
-
-func isSigned(f register.ClosingFile) bool {
-	return slices.Contains([]string{register.FilePDFSigned, register.FilePDFStamped, register.FileImprintsSigned, register.FileImprintsStamped, register.FileXMLSigned}, f.Role)
-}
-
-func isStamped(f register.ClosingFile) bool {
-	return f.Role == register.FilePDFStamped || f.Role == register.FileImprintsStamped
-}
-
 // The index in the shape of UNI SInCRO 11386:2020 is that of the producer: the
 // PIndex of the archival package (PdA) is the conservator's to make.
 const nsSInCRO = "http://www.uni.com/U3011/sincro-v2/"
@@ -213,11 +122,16 @@ const nsSInCRO = "http://www.uni.com/U3011/sincro-v2/"
 func writePIndex(to io.Writer, c register.Closing, files []register.ClosingFile) error {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	product := productOf(c)
 	w(`<?xml version="1.0" encoding="UTF-8"?>`)
 	w(`<sincro:PIndex xmlns:sincro="%s" sincro:language="it" sincro:sincroVersion="2.0" sincro:uri="%sPIndex.xsd">`, nsSInCRO, nsSInCRO)
-	w(` <sincro:SelfDescription><sincro:ID sincro:scheme="locale">%s.PIndex</sincro:ID><sincro:CreatingApplication><sincro:Name>protodaemon</sincro:Name><sincro:Version>%s</sincro:Version><sincro:Producer>protodaemon</sincro:Producer></sincro:CreatingApplication></sincro:SelfDescription>`,
-		escape(c.Parcel.Identity), escape(c.Software))
-	w(` <sincro:PVolume><sincro:ID sincro:scheme="locale">%s</sincro:ID><sincro:Label>Registro giornaliero di protocollo</sincro:Label></sincro:PVolume>`, escape(c.Parcel.Identity))
+	w(` <sincro:SelfDescription><sincro:ID sincro:scheme="locale">%s.PIndex</sincro:ID><sincro:CreatingApplication><sincro:Name>%s</sincro:Name><sincro:Version>%s</sincro:Version><sincro:Producer>%s</sincro:Producer></sincro:CreatingApplication></sincro:SelfDescription>`,
+		escape(c.Parcel.Identity), escape(product.name), escape(product.version), escape(product.name))
+	description := ""
+	if c.Test {
+		description = "<sincro:Description>" + testNote + "</sincro:Description>"
+	}
+	w(` <sincro:PVolume><sincro:ID sincro:scheme="locale">%s</sincro:ID><sincro:Label>Registro giornaliero di protocollo</sincro:Label>%s</sincro:PVolume>`, escape(c.Parcel.Identity), description)
 	w(` <sincro:FileGroup><sincro:ID sincro:scheme="locale">%s</sincro:ID>`, escape(c.Name))
 	for _, f := range files {
 		w(`  <sincro:File sincro:encoding="binary" sincro:extension="%s" sincro:format="%s"><sincro:ID sincro:scheme="locale">%s</sincro:ID><sincro:Path>%s</sincro:Path><sincro:Hash sincro:canonicalXML="false" sincro:hashFunction="SHA-256">%s</sincro:Hash></sincro:File>`,
@@ -267,7 +181,7 @@ func writeSIP(to io.Writer, p ParER, c register.Closing, files []register.Closin
 	})
 	x.in("Configurazione", func() { x.put("TipoConservazione", "VERSAMENTO_ANTICIPATO") })
 	x.in("ProfiloUnitaDocumentaria", func() {
-		x.put("Oggetto", "Registro giornaliero di protocollo del "+c.Day)
+		x.put("Oggetto", subjectOf(c))
 		x.put("Data", c.Day)
 	})
 	x.num("NumeroAllegati", int64(len(files)-1))

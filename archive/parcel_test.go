@@ -175,6 +175,20 @@ type allegato5 struct {
 	Conformity string   `xml:"Verifica>ConformitaCopieImmagineSuSupportoInformatico"`
 	Name       string   `xml:"NomeDelDocumento"`
 	Version    string   `xml:"VersioneDelDocumento"`
+	Release    string   `xml:"IdentificativoDelFormato>ProdottoSoftware>VersioneProdotto"`
+	Recipients []string `xml:"Soggetti>Ruolo>PG>DenominazioneOrganizzazione"`
+	Annex      []struct {
+		ID          string `xml:"IdDoc>Identificativo"`
+		Digest      string `xml:"IdDoc>ImprontaCrittograficaDelDocumento>Impronta"`
+		Description string `xml:"Descrizione"`
+	} `xml:"Allegati>IndiceAllegati"`
+	Main     string `xml:"IdIdentificativoDocumentoPrimario>Identificativo"`
+	Class    string `xml:"Classificazione>IndiceDiClassificazione"`
+	Plan     string `xml:"Classificazione>PianoDiClassificazione"`
+	Assembly string `xml:"Agg>TipoAggregazione"`
+	Series   string `xml:"Agg>IdAggregazione"`
+	Years    string `xml:"TempoDiConservazione"`
+	Note     string `xml:"Note"`
 }
 
 // Beside each file stand its metadata with the names of allegato 5; of what is
@@ -199,16 +213,57 @@ func TestMetadata(t *testing.T) {
 		if want := strings.HasSuffix(file, ".p7m"); m.Signed != want || m.Stamped != want || m.Sealed != "false" || m.Conformity != "false" {
 			t.Errorf("%s: signed %t, stamped %t", name, m.Signed, m.Stamped)
 		}
-		roles := "AmministrazioneCheEffettuaLaRegistrazione Autore RGD Produttore"
+		main := c.Name + "-t.pdf.p7m"
+		annexes, of := "0", main
+		if file == main {
+			annexes, of = "2", ""
+		}
+		for _, a := range m.Annex {
+			if a.Digest != digest64(t, filepath.Join(dir, a.ID)) || a.Description == "" {
+				t.Errorf("%s: its annex is %+v", name, a)
+			}
+		}
+		if m.Annexes != annexes || fmt.Sprint(len(m.Annex)) != annexes || m.Main != of || m.Class != "" || m.Assembly != "Serie Documentale" ||
+			m.Series != "oaes-AOO1-istituzionale-"+c.Day[:4] || m.Years != "9999" || m.Note != "" {
+			t.Errorf("%s says %+v", name, m)
+		}
+		roles := "AmministrazioneCheEffettuaLaRegistrazione Autore Destinatario RGD Produttore"
 		if m.Flow != "I" || m.Day != c.Day || m.Number != "0000001" || m.Register != book || strings.Join(m.Roles, " ") != roles ||
-			strings.Join(m.IPA, " ") != "oaes oaes" || m.TaxCodes[0] != "NRELNE70A41H501X" || m.Reserved || m.Annexes != "0" || m.Version != "1" ||
-			m.Format == "" || m.Product != "protodaemon prova" || m.Kind != "Registro giornaliero di protocollo" || !strings.HasPrefix(m.Formed, "generazione o raggruppamento") ||
+			strings.Join(m.IPA, " ") != "oaes oaes oaes" || m.TaxCodes[0] != "NRELNE70A41H501X" || m.Reserved || m.Version != "1" ||
+			m.Format == "" || m.Product != "protodaemon" || m.Release != "prova" || m.Kind != "Registro giornaliero di protocollo" || !strings.HasPrefix(m.Formed, "generazione o raggruppamento") ||
 			m.Subject != "Registro giornaliero di protocollo del "+c.Day+", Affari istituzionali" {
 			t.Errorf("%s says %+v", name, m)
 		}
 	}
 	if described != 3 {
 		t.Errorf("%d files are described", described)
+	}
+}
+
+// What is agreed with the conservator stands in the metadata, and of a test every
+// index says that it is one.
+func TestMetadataOfWhatIsAgreed(t *testing.T) {
+	c := day("masked")
+	c.Test, c.Recipient = true, &register.Recipient{Name: "Conservatore & C.", TaxCode: "01234567890"}
+	w := compose(t, c, nil)
+	w.Parcel = &register.Parcel{Identity: "PdV-" + w.Name, Version: 1}
+	for profile, file := range map[archive.Profile]string{archive.ProfileNeutral: w.Name + ".xml.metadati.xml", archive.ProfileSInCRO: "PIndex.xml", archive.ProfileParER: "XMLSIP.xml"} {
+		var b bytes.Buffer
+		d := archive.Delivery{Profile: profile, ParER: parER, Class: archive.Class{Index: "I.5", Description: "Protocollo", Plan: "Titolario 2026"}}
+		if err := archive.PackFor(t.Context(), &b, d, w.Closing, w.open); err != nil {
+			t.Fatal(err)
+		}
+		dir, _ := unpacked(t, b.Bytes(), w.Parcel.Identity)
+		if text := must(os.ReadFile(filepath.Join(dir, file))); !bytes.Contains(text, []byte("Registro di prova, senza valore legale")) {
+			t.Errorf("%s does not say that it is a test:\n%s", file, text)
+		}
+		var m allegato5
+		if err := xml.Unmarshal(must(os.ReadFile(filepath.Join(dir, w.Name+".xml.metadati.xml"))), &m); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Join(m.Recipients, "") != "Conservatore & C." || m.Class != "I.5" || m.Plan != "Titolario 2026" || !strings.Contains(m.Subject, "prova") || m.Note == "" {
+			t.Errorf("it says %+v", m)
+		}
 	}
 }
 

@@ -82,6 +82,7 @@ func (w writing) facts() []pdfa.Fact {
 		{Label: "Chiuso il", Value: w.clock(c.ClosedAt) + " (ora di " + c.Holder.Timezone + ")"},
 		{Label: officerLabel(c), Value: fmt.Sprintf("%s %s, codice fiscale %s, %s dal %s", c.Manager.Name, c.Manager.Surname, c.Manager.TaxCode, c.Manager.Deed, w.day(c.Manager.From))},
 		{Label: "Soggetto produttore", Value: producer(c)},
+		{Label: "Destinatario", Value: joined(", ", recipient(c).Name, named("codice fiscale ", recipient(c).TaxCode))},
 		{Label: "Contenuto", Value: joined(" ", w.continuity(), changesSentence(c.Changes))},
 		{Label: "Registrazioni riservate", Value: reservedWord(c)},
 	}
@@ -96,10 +97,11 @@ func officerLabel(c register.Closing) string {
 }
 
 func producer(c register.Closing) string {
-	if c.ClosedBy.Name == "" && c.ClosedBy.Surname == "" {
+	by := c.ClosedBy
+	if by.User == register.System().User {
 		return "chiusura automatica del sistema (" + c.Software + ")"
 	}
-	return joined(", ", strings.TrimSpace(c.ClosedBy.Name+" "+c.ClosedBy.Surname), named("codice fiscale ", c.ClosedBy.TaxCode), "con "+c.Software)
+	return joined(", ", or(by.Name+" "+by.Surname, "utente "+by.User), named("codice fiscale ", by.TaxCode), "con "+c.Software)
 }
 
 func changesSentence(n int) string {
@@ -168,14 +170,13 @@ func (w writing) entryRow(h register.Happening) [][]string {
 	}
 	e := h.Entry
 	row := []string{e.Number, e.RegisteredAt.In(w.location).Format("15:04:05"), directionWords[e.Direction]}
-	if w.masked(e) {
-		return [][]string{append(row, maskedParty, maskedSubject, "", "", "")}
-	}
-	reference := ""
+	who, subject, more := parties(e), e.Subject, []string{e.Classification, "", fmt.Sprint(len(e.Attachments))}
 	if r := e.SenderReference; r != nil {
-		reference = joined(" del ", r.Number, w.day(r.Date))
+		more[1] = joined(" del ", r.Number, w.day(r.Date))
 	}
-	subject := e.Subject
+	if w.masked(e) {
+		who, subject, more = maskedParty, maskedSubject, []string{"", "", ""}
+	}
 	if e.State == register.Lost {
 		subject = joined(" – ", "PERDUTA", subject)
 	}
@@ -185,7 +186,7 @@ func (w writing) entryRow(h register.Happening) [][]string {
 	if h.Recovery != nil {
 		subject = joined(" – ", subject, "registrata il "+w.day(e.Day)+", ripresa dopo un ripristino")
 	}
-	return [][]string{append(row, parties(e), subject, e.Classification, reference, fmt.Sprint(len(e.Attachments)))}
+	return [][]string{slices.Concat(row, []string{who, subject}, more)}
 }
 
 func parties(e register.Entry) string {

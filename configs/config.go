@@ -142,6 +142,9 @@ type PEC struct {
 
 // Closing says when and how days are closed.
 type Closing struct {
+	// Test: the register is none of an office's, and its daily registers, with
+	// all that goes with them, say so.
+	Test bool `yaml:"test"`
 	// AutoAt is the local time, HH:MM, on the following day; empty: never by
 	// itself.
 	AutoAt string `yaml:"auto_at"`
@@ -198,7 +201,8 @@ type CSC struct {
 // Given tells whether a key is named at all.
 func (s Sign) Given() bool { return s.PKCS12File != "" || s.PKCS11 != PKCS11{} || s.CSC != CSC{} }
 
-// Timestamp is a time stamping service (RFC 3161); an empty URL: none.
+// Timestamp is a time stamping service (RFC 3161); an empty URL: none. An
+// organization or a register that names a URL replaces what it would inherit.
 type Timestamp struct {
 	Name         string     `yaml:"name"`
 	URL          string     `yaml:"url"`
@@ -260,6 +264,24 @@ type Deliver struct {
 	// OverdueAfter is how long a receipt may take.
 	OverdueAfter time.Duration `yaml:"overdue_after"`
 	ParER        ParER         `yaml:"parer"`
+	// Conservator is to whom the packages go (destinatario); empty: the
+	// organization itself is told.
+	Conservator Conservator `yaml:"conservator"`
+	// Class is where the daily register stands in the filing plan.
+	Class Class `yaml:"class"`
+}
+
+// Conservator is who conserves (conservatore).
+type Conservator struct {
+	Name    string `yaml:"name"`
+	TaxCode string `yaml:"tax_code"`
+}
+
+// Class is what the metadata say of a document's place in the filing plan.
+type Class struct {
+	Index       string `yaml:"index"`
+	Description string `yaml:"description"`
+	Plan        string `yaml:"plan"`
 }
 
 // ParER is what its packages name, as agreed with the conservator.

@@ -124,8 +124,9 @@ func (m *Mailbox) complete() {
 	}
 }
 
-// inherit is the closing that raw starts from: a signing key and a way of
-// delivery are replaced as a whole when raw names another.
+// inherit is the closing that raw starts from: a signing key, an authority for
+// time stamps and a way of delivery are replaced as a whole when raw names
+// another, because the secrets of the one are nothing for the other.
 func inherit(c Closing, raw map[string]any) Closing {
 	own, _ := raw["closing"].(map[string]any)
 	sign, _ := own["sign"].(map[string]any)
@@ -134,9 +135,13 @@ func inherit(c Closing, raw map[string]any) Closing {
 			c.Sign = Sign{XAdES: c.Sign.XAdES}
 		}
 	}
+	timestamp, _ := own["timestamp"].(map[string]any)
+	if timestamp["url"] != nil {
+		c.Timestamp = Timestamp{}
+	}
 	deliver, _ := own["deliver"].(map[string]any)
-	if deliver["kind"] != nil {
-		c.Deliver = Deliver{Profile: c.Deliver.Profile, OverdueAfter: c.Deliver.OverdueAfter, ParER: c.Deliver.ParER}
+	if d := c.Deliver; deliver["kind"] != nil {
+		c.Deliver = Deliver{Profile: d.Profile, OverdueAfter: d.OverdueAfter, ParER: d.ParER, Class: d.Class}
 	}
 	return c
 }

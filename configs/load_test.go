@@ -158,7 +158,7 @@ segnatura: "{number} {date}"
 closing:
   auto_at: "16:00"
   sign: {pkcs12_file: /k.p12, password_file: /k.pw}
-  timestamp: {url: "https://tsa.example.it"}
+  timestamp: {url: "https://tsa.example.it", username: u, password_file: /t.pw, lot: 100, lot_from: 2026-01-01, policy: 1.2.3}
   deliver: {kind: sftp, url: "sftp://s.example.it", known_hosts_file: /kh, key_file: /key, username: u}
 organizations:
   - id: o
@@ -168,7 +168,8 @@ organizations:
       deliver: {username: v}
     registers:
       - {id: a, name: A, pec: {trust: [/c]}, segnatura: "{date} {number}", closing: {sign: {csc: {url: "https://csc.example.it", credential: c}}}}
-      - {id: b, name: B, closing: {deliver: {kind: directory}}}
+      - {id: b, name: B, closing: {deliver: {kind: directory}, timestamp: {url: "https://altra.example.it"}}}
+      - {id: c, name: C, closing: {test: true, timestamp: {policy: 1.2.4}}}
 `)
 	_, a := c.Find("o", "a")
 	_, b := c.Find("o", "b")
@@ -182,6 +183,14 @@ organizations:
 	}
 	if d := b.Closing.Deliver; d.Kind != "directory" || d.URL != "" || d.Profile != "pdv" || b.Closing.Sign != c.Closing.Sign {
 		t.Errorf("register b: %+v", b.Closing)
+	}
+	// What is one authority's secret is not told to another.
+	if !reflect.DeepEqual(b.Closing.Timestamp, Timestamp{URL: "https://altra.example.it"}) {
+		t.Errorf("register b: %+v", b.Closing.Timestamp)
+	}
+	_, third := c.Find("o", "c")
+	if ts := third.Closing.Timestamp; ts.Username != "u" || ts.Policy != "1.2.4" || !third.Closing.Test || a.Closing.Test {
+		t.Errorf("register c: %+v", third.Closing)
 	}
 	if got := strings.Join(a.PEC.Trust, " "); got != "/c" {
 		t.Errorf("trust of a: %s", got)

@@ -162,6 +162,9 @@ func (v *validator) deliver(path string, d Deliver) {
 	switch d.Kind {
 	case "sftp":
 		v.url(path+".url", d.URL, "sftp")
+		if u, err := url.Parse(d.URL); err == nil && strings.Trim(u.Path, "/") != "" {
+			v.bad(path+".url", "names a directory", "write it as path")
+		}
 		v.required(path+".username", d.Username)
 		v.required(path+".known_hosts_file", d.KnownHostsFile)
 		if d.PasswordFile == "" && d.KeyFile == "" {
@@ -175,6 +178,15 @@ func (v *validator) deliver(path string, d Deliver) {
 		if (d.ClientCertFile == "") != (d.ClientKeyFile == "") {
 			v.bad(path+".client_cert_file", "needs both client_cert_file and client_key_file, or neither", "")
 		}
+	}
+	if d.Conservator.TaxCode != "" {
+		v.required(path+".conservator.name", d.Conservator.Name)
+	}
+	v.plain(path+".conservator.name", d.Conservator.Name)
+	v.taxCode(path+".conservator.tax_code", d.Conservator.TaxCode)
+	if d.Class != (Class{}) {
+		v.required(path+".class.index", d.Class.Index)
+		v.required(path+".class.description", d.Class.Description)
 	}
 	if d.OverdueAfter < 0 {
 		v.bad(path+".overdue_after", "is below 0", "")

@@ -266,10 +266,11 @@ http:
 store: {reserve: 16MiB}
 pec: {trust: [provider-ca.pem]}
 closing:
+  test: true
   auto_at: "15:00"
   sign: {pkcs12_file: firma.p12, password_file: secret-firma, xades: true}
   timestamp: {name: Marca temporale di prova, url: %q, ca_file: signing-ca.pem}
-  deliver: {kind: directory, path: conservazione}
+  deliver: {kind: directory, path: conservazione, conservator: {name: Conservatore di prova}}
 organizations:
   - id: %s
     name: Ordine degli Avvocati di Esempio

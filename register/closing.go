@@ -60,6 +60,9 @@ type Closing struct {
 	Acting   bool      `json:"acting"`  // Manager is the deputy (vicario)
 	ClosedAt time.Time `json:"closed_at"`
 	ClosedBy Closer    `json:"closed_by"`
+	// Recipient is for whom the daily register is made (destinatario): who
+	// conserves it; nil: the organization itself.
+	Recipient *Recipient `json:"recipient,omitempty"`
 	// Reserved is masked or full: how reserved entries stand in the files.
 	Reserved string `json:"reserved"`
 	// Deadline is the next working day, by which the daily register goes to
@@ -100,6 +103,12 @@ type Holder struct {
 	TaxCode      string `json:"tax_code"`
 	RegisterName string `json:"register_name"`
 	Timezone     string `json:"timezone"`
+}
+
+// Recipient is an organization to which daily registers go.
+type Recipient struct {
+	Name    string `json:"name"`
+	TaxCode string `json:"tax_code,omitempty"`
 }
 
 // Closer is who closed: a person, or nobody when the clock did.

@@ -11,25 +11,25 @@ import (
 
 	"github.com/protodaemon/protodaemon/archive"
 	"github.com/protodaemon/protodaemon/configs"
+	"github.com/protodaemon/protodaemon/register"
 	"github.com/protodaemon/protodaemon/sign"
 )
 
 func archiveOptions(cfg *configs.Config, s *system) archive.Options {
 	return archive.Options{
 		Office: s.office, Location: s.location, Software: "protodaemon " + thisBuild().version,
-		Registers: archiveRegisters(cfg, false), Log: s.log, Metrics: s.metrics,
+		Registers: archiveRegisters(cfg), Log: s.log, Metrics: s.metrics,
 	}
 }
 
-// archiveRegisters tells of every register how its days are closed. test: they
-// are no real ones.
-func archiveRegisters(cfg *configs.Config, test bool) []archive.Register {
+// archiveRegisters tells of every register how its days are closed.
+func archiveRegisters(cfg *configs.Config) []archive.Register {
 	var all []archive.Register
 	for _, o := range cfg.Organizations {
 		for _, r := range o.Registers {
 			c := r.Closing
 			all = append(all, archive.Register{
-				Organization: o.ID, Register: r.ID, AutoAt: c.AutoAt, Test: test,
+				Organization: o.ID, Register: r.ID, AutoAt: c.AutoAt, Test: c.Test,
 				Signing:     archive.Signing{OpenKey: keyOf(c.Sign), Lock: lockOf(c.Sign), XAdES: c.Sign.XAdES},
 				Authorities: authoritiesOf(c.Timestamp),
 				Delivery:    deliveryOf(c.Deliver),
@@ -160,14 +160,19 @@ func authoritiesOf(t configs.Timestamp) []archive.Authority {
 // deliveryOf is the way of delivery; a directory that is not named means that
 // closings stay where they are made.
 func deliveryOf(d configs.Deliver) archive.Delivery {
+	var conservator *register.Recipient
+	if d.Conservator.Name != "" {
+		conservator = &register.Recipient{Name: d.Conservator.Name, TaxCode: d.Conservator.TaxCode}
+	}
 	if d.Kind == "directory" && d.Path == "" {
-		return archive.Delivery{}
+		return archive.Delivery{Conservator: conservator}
 	}
 	out := archive.Delivery{
 		Kind: d.Kind, Path: d.Path, Receipts: d.Receipts, URL: d.URL, Username: d.Username,
 		KnownHostsFile: d.KnownHostsFile, CAFile: d.CAFile, ClientCertFile: d.ClientCertFile,
 		KeyFile: pathOf(d.KeyFile), ClientKeyFile: pathOf(d.ClientKeyFile),
 		Profile: archive.Profile(d.Profile), ParER: archive.ParER(d.ParER),
+		Conservator: conservator, Class: archive.Class(d.Class),
 	}
 	if d.PasswordFile != "" {
 		out.Password = d.PasswordFile.Read

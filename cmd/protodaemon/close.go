@@ -76,7 +76,11 @@ daemon, and "waiting" says why. Closing a day again makes nothing new.`,
 				return printDocument(cmd, out)
 			}
 			for _, c := range out.Closings {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %d entries, %d changes  %s\n", c.Day, c.Name, c.Entries, c.Changes, c.State)
+				test := ""
+				if c.Test {
+					test = "  (test, without legal value)"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %d entries, %d changes  %s%s\n", c.Day, c.Name, c.Entries, c.Changes, c.State, test)
 			}
 			if len(out.Closings) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing was to be closed")

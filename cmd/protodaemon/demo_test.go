@@ -323,15 +323,24 @@ func TestDemoCloses(t *testing.T) {
 			}
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "conservazione", "PdV-"+c.Name+".zip")); err != nil {
-		t.Error(err)
+	const note = "Registro di prova, senza valore legale"
+	if p, err := os.ReadFile(filepath.Join(dir, "conservazione", "PdV-"+c.Name+".zip")); err != nil || !bytes.Contains(p, []byte(note)) {
+		t.Errorf("the package is not there, or does not say that it is a test: %v", err)
 	}
 	rdv := "<RapportoDiVersamento><IdentificativoPacchetto>PdV-" + c.Name + "</IdentificativoPacchetto><Esito>accettato</Esito></RapportoDiVersamento>"
 	if err := os.WriteFile(filepath.Join(dir, "conservazione", "ricevute", "RdV.xml"), []byte(rdv), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the receipt is taken", stands("accepted"))
+	if _, err := confirm(t.Context(), d.process, d.pending(t)[0].ID); err != nil {
+		t.Fatal(err)
+	}
 	d.stop(t)
+	// By the commands, without the demonstration, it is a test all the same.
+	o := command(t, "close", "--config", filepath.Join(dir, "protodaemon.yaml"), "--organization", "ordine-esempio", "--register", "istituzionale", "--through", today)
+	if !strings.Contains(o.stdout, "1 entries, 0 changes") || !strings.Contains(o.stdout, "(test, without legal value)") {
+		t.Errorf("closed by the command: %+v", o)
+	}
 }
 
 func romeTime(t *testing.T) *time.Location {

@@ -22,7 +22,6 @@ type reloader struct {
 	mail   *ingest.Ingest
 	load   func() (*configs.Config, error)
 	log    *slog.Logger
-	test   bool // the registers are no real ones
 }
 
 func (r *reloader) run(ctx context.Context) error {
@@ -58,7 +57,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	}
 	setup := setupOf(cfg, r.system.location)
 	setup.Log, setup.Metrics = r.system.log, r.system.metrics
-	if err := archive.Check(archiveRegisters(cfg, r.test)); err != nil {
+	if err := archive.Check(archiveRegisters(cfg)); err != nil {
 		return err
 	}
 	if err := r.system.office.Reload(ctx, setup); err != nil {
@@ -67,7 +66,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	for _, key := range needRestart(r.system.config.Load(), cfg) {
 		r.log.Warn("a changed part of the configuration needs a restart", "key", key)
 	}
-	if err := r.system.archive.Reload(archiveRegisters(cfg, r.test)); err != nil {
+	if err := r.system.archive.Reload(archiveRegisters(cfg)); err != nil {
 		return err
 	}
 	r.system.config.Store(cfg)

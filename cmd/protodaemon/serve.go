@@ -88,13 +88,8 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 	if err != nil {
 		return err
 	}
-	if more.demo != nil {
-		if err := sys.archive.Reload(archiveRegisters(cfg, true)); err != nil {
-			return err
-		}
-	}
 	orders := control{listener: doors.control, path: filepath.Join(cfg.DataDir, controlName), run: sys.run, log: log}
-	again := reloader{system: sys, mail: mail, load: load, log: log, test: more.demo != nil}
+	again := reloader{system: sys, mail: mail, load: load, log: log}
 
 	parts.Go(func() error { return unlessEnded(ctx, mail.Run(ctx)) })
 	parts.Go(func() error { return sys.archive.Run(ctx) })
