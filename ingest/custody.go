@@ -87,11 +87,12 @@ func (o *owner) arrive(ctx context.Context, a register.Arrival) (known, error) {
 // analyse reads the message. Whatever happens to the analysis, the message is
 // taken: a panic or a reading that takes too long leaves it quarantined.
 func (o *owner) analyse(ctx context.Context, p parcel) (a *pec.Analysis, quarantine string, err error) {
-	share := min(max(p.size, readingShare), readingBytes)
-	if err := o.in.reading.Acquire(ctx, share); err != nil {
-		return nil, "", err
+	select {
+	case o.in.reading <- struct{}{}:
+		defer func() { <-o.in.reading }()
+	case <-ctx.Done():
+		return nil, "", context.Cause(ctx)
 	}
-	defer o.in.reading.Release(share)
 	ctx, cancel := context.WithTimeout(ctx, o.in.opt.Timing.Analysis)
 	defer cancel()
 	defer func() {

@@ -42,7 +42,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/protodaemon/protodaemon/pec"
 	"github.com/protodaemon/protodaemon/register"
@@ -145,18 +144,17 @@ type Ingest struct {
 	opt     Options
 	metrics *metrics
 	logins  chan struct{}       // slots for those who connect at the same time
-	reading *semaphore.Weighted // octets under analysis at the same time
+	reading chan struct{} // holds a token for each analysis under way
 
 	reload chan []Mailbox
 }
 
 // Simultaneous work of all mailboxes together. A thousand mailboxes that
 // start at once must neither storm one server nor fill the memory: an analysis
-// holds its message.
+// reads its message in pieces, but holds some megabytes of what it looks into.
 const (
-	maxLogins    = 8
-	readingBytes = 256 << 20
-	readingShare = 8 << 20 // the least that one analysis counts for
+	maxLogins   = 8
+	maxReadings = 16
 )
 
 // New prepares a watch over opt.Mailboxes; Run starts it.
@@ -175,7 +173,7 @@ func New(opt Options) (*Ingest, error) {
 	return &Ingest{
 		opt: opt, metrics: m,
 		logins:  make(chan struct{}, maxLogins),
-		reading: semaphore.NewWeighted(readingBytes),
+		reading: make(chan struct{}, maxReadings),
 		reload:  make(chan []Mailbox, 1),
 	}, nil
 }

@@ -1,6 +1,10 @@
 package pec
 
-import "time"
+import (
+	"time"
+
+	"github.com/protodaemon/protodaemon/document"
+)
 
 // Analysis is what a message says, in the shape that `protodaemon parse`
 // prints and the API returns. Everything certified in it (PEC, and Subject,
@@ -133,7 +137,9 @@ type Attachment struct {
 	MediaType string `json:"media_type"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
-	Signed    *bool  `json:"signed"`
+	// Signed: it holds signatures and all of them fit; nil: it holds none.
+	Signed *bool `json:"signed"`
+	document.Facts
 }
 
 // Warning is something a reader should know; Code is stable and listed in

@@ -34,11 +34,11 @@ const sha1Digits = 2 * sha1.Size
 // genuine: Read does. An error says which of the two cannot be read, or that the
 // receipt has no part that stands for another.
 func MatchBrief(ctx context.Context, receipt io.ReaderAt, receiptSize int64, original io.ReaderAt, originalSize int64) ([]BriefPart, error) {
-	e, err := open(receipt, receiptSize)
+	e, err := open(ctx, receipt, receiptSize)
 	if err != nil {
 		return nil, fmt.Errorf("the receipt: %w", err)
 	}
-	o, err := open(original, originalSize)
+	o, err := open(ctx, original, originalSize)
 	if err != nil {
 		return nil, fmt.Errorf("the original: %w", err)
 	}

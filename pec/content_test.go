@@ -155,17 +155,17 @@ func TestDaticertVariations(t *testing.T) {
 
 func TestOpenHTML(t *testing.T) {
 	raw := "Content-Type: multipart/alternative; boundary=M\r\n\r\n--M\r\n\r\nx\r\n--M\r\nContent-Type: text/html; charset=iso-8859-15\r\n\r\n<b>\xa4</b>\r\n--M--\r\n"
-	r, err := pec.OpenHTML(strings.NewReader(raw), int64(len(raw)))
+	r, err := pec.OpenHTML(t.Context(), strings.NewReader(raw), int64(len(raw)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(r); err != nil || string(b) != "<b>€</b>" {
 		t.Errorf("%q %v", b, err)
 	}
-	if _, err := pec.OpenHTML(strings.NewReader("\r\nx"), 3); err == nil {
+	if _, err := pec.OpenHTML(t.Context(), strings.NewReader("\r\nx"), 3); err == nil {
 		t.Error("HTML where there is none")
 	}
-	if _, _, err := pec.OpenPart(strings.NewReader("\r\nx"), 3, "7"); err == nil || !strings.Contains(err.Error(), `"7"`) {
+	if _, _, err := pec.OpenPart(t.Context(), strings.NewReader("\r\nx"), 3, "7"); err == nil || !strings.Contains(err.Error(), `"7"`) {
 		t.Errorf("a part that is not there: %v", err)
 	}
 }

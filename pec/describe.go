@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"io"
 	"strings"
+	"time"
 )
 
 // describe fills in what a person wrote: the original's own header for an
@@ -83,15 +84,18 @@ func newFile(l leaf) *file {
 }
 
 // attachments tells of the files that have passed by.
-func (r *reader) attachments(a *Analysis, files []*file) {
+func (r *reader) attachments(a *Analysis, files []*file, t *Trust, at time.Time) {
 	if r.ctx.Err() != nil {
 		return
 	}
 	for _, f := range files {
+		f.seen()
+	}
+	r.inspect(files, t, at)
+	for _, f := range files {
 		if f.changed {
 			r.warn(NameCleaned, "the name of attachment "+f.Part+" was not safe as it stood; shown as "+f.Name)
 		}
-		f.seen()
 		a.Attachments = append(a.Attachments, f.Attachment)
 	}
 }

@@ -73,7 +73,7 @@ func (r *reader) openSigned(e *envelope) {
 		e.detached, e.content = true, e.top.children[0]
 		e.waits, e.sign = readDetached(e.top)
 	case opaqueMedia[e.top.media]:
-		var inner *document
+		var inner *source
 		e.opaque = true
 		e.sign, inner = openOpaque(r.ctx, e.top)
 		if inner != nil && r.enter(inner) {
@@ -208,7 +208,7 @@ func (r *reader) inside(p *part) *part {
 	if err != nil {
 		return nil
 	}
-	inner := &document{src: src, size: size, layers: p.doc.layers + 1}
+	inner := &source{src: src, size: size, layers: p.doc.layers + 1}
 	if !r.enter(inner) {
 		return nil
 	}
@@ -220,7 +220,7 @@ func (r *reader) inside(p *part) *part {
 const layersMax = 4
 
 // enter tells whether a document in a document is still read.
-func (r *reader) enter(d *document) bool {
+func (r *reader) enter(d *source) bool {
 	if d.layers > layersMax {
 		r.warn(TooDeep, "the message is encoded in too many layers; what lies deeper is one closed part")
 		return false

@@ -65,7 +65,7 @@ func FuzzRead(f *testing.F) {
 // partOf is the file that a contained message lies in, itself or one round it.
 func partOf(t *testing.T, raw []byte, part string) []byte {
 	for {
-		if _, r, err := pec.OpenPart(bytes.NewReader(raw), int64(len(raw)), part); err == nil {
+		if _, r, err := pec.OpenPart(t.Context(), bytes.NewReader(raw), int64(len(raw)), part); err == nil {
 			b, err := io.ReadAll(r)
 			if err != nil {
 				t.Error(err)

@@ -64,7 +64,7 @@ func FuzzTransfer(f *testing.F) {
 
 func encodedPart(encoding, body string) *part {
 	raw := []byte("Content-Transfer-Encoding: " + encoding + "\r\n\r\n" + body)
-	p := &part{doc: &document{src: bytes.NewReader(raw), size: len(raw)}, body: len(raw) - len(body), end: len(raw)}
+	p := &part{doc: &source{src: bytes.NewReader(raw), size: len(raw)}, body: len(raw) - len(body), end: len(raw)}
 	p.header.fields = []field{{"content-transfer-encoding", encoding}}
 	return p
 }

@@ -11,7 +11,7 @@ import (
 // content at [body, end). The line end before a delimiter belongs to the
 // delimiter (RFC 2046 §5.1.1), hence not to what a signature covers either.
 type part struct {
-	doc              *document
+	doc              *source
 	start, body, end int
 	header           header
 	media            string // lower-case type/subtype
@@ -55,10 +55,10 @@ type reader struct {
 
 // walk reads the structure of a document. It never fails: past a bound the tree
 // is incomplete and warn has been told.
-func (r *reader) walk(doc *document) *document { return r.walkBy(doc, pieceSize) }
+func (r *reader) walk(doc *source) *source { return r.walkBy(doc, pieceSize) }
 
 // walkBy is walk with pieces of another size, which make no difference.
-func (r *reader) walkBy(doc *document, size int) *document {
+func (r *reader) walkBy(doc *source, size int) *source {
 	w := &walker{reader: r, window: window{ctx: r.ctx, doc: doc, size: size}, active: map[string]int{}, headers: headersMax}
 	var pos int
 	doc.root, pos = w.begin(0, "text/plain")

@@ -24,10 +24,10 @@ func FuzzWalk(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, size byte) {
 		limits := Limits{Parts: 60, Depth: 10, Header: 300}.orDefault()
-		read := func(size int) (*document, []string) {
+		read := func(size int) (*source, []string) {
 			var warned []string
 			r := &reader{ctx: t.Context(), limits: limits, warn: func(code, _ string) { warned = append(warned, code) }}
-			doc := r.walkBy(&document{src: bytes.NewReader(raw), size: len(raw)}, size)
+			doc := r.walkBy(&source{src: bytes.NewReader(raw), size: len(raw)}, size)
 			return doc, warned
 		}
 		whole, warned := read(len(raw) + 10)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 )
 
@@ -13,14 +12,14 @@ import (
 // document: digests of the whole, of what is signed, of the original message
 // and of every file.
 type passing struct {
-	spans map[*document][]span
-	order []*document
+	spans map[*source][]span
+	order []*source
 	buf   []byte // that the sinks decode into, one after the other
 }
 
-func (p *passing) add(doc *document, from, to int, sink io.Writer) {
+func (p *passing) add(doc *source, from, to int, sink io.Writer) {
 	if p.spans == nil {
-		p.spans = map[*document][]span{}
+		p.spans = map[*source][]span{}
 	}
 	if p.spans[doc] == nil {
 		p.order = append(p.order, doc)
@@ -43,14 +42,14 @@ type file struct {
 	leaf
 	Attachment
 	changed bool // its name was not safe
-	hash    hash.Hash
+	content *fileSink
 	sink    *decodedSink
 }
 
 // see takes a file's digest.
 func (p *passing) see(f *file) {
-	f.hash = sha256.New()
-	f.sink = newDecodedSink(f.part, f.hash, &p.buf)
+	f.content = newFileSink()
+	f.sink = newDecodedSink(f.part, f.content, &p.buf)
 	p.add(f.part.doc, f.part.body, f.part.end, f.sink)
 }
 
@@ -58,7 +57,7 @@ func (p *passing) see(f *file) {
 func (f *file) seen() {
 	f.sink.end()
 	f.Size = int64(f.sink.size)
-	f.SHA256 = hex.EncodeToString(f.hash.Sum(nil))
+	f.SHA256 = hex.EncodeToString(f.content.Sum(nil))
 }
 
 // watch prepares what an envelope needs: the digests under its signature, and
@@ -85,7 +84,7 @@ func (e *envelope) seen() {
 }
 
 // see has the message pass by: its size and digest are known after it.
-func (r *reader) see(a *Analysis, doc *document, size int64, p *passing) {
+func (r *reader) see(a *Analysis, doc *source, size int64, p *passing) {
 	whole := sha256.New()
 	p.add(doc, 0, doc.size, whole)
 	err := p.run(r.ctx)

@@ -49,6 +49,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+
+	"github.com/protodaemon/protodaemon/document"
 )
 
 // Options are the trust anchors and bounds of one reading. The zero value has
@@ -94,7 +97,7 @@ func fill[T int | int64](v *T, fallback T) {
 func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
 	a := newAnalysis()
 	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn}
-	doc := &document{src: m, size: int(max(size, 0))}
+	doc := &source{src: m, size: int(max(size, 0))}
 	p := &passing{}
 	if size > r.limits.Size {
 		r.warn(MessageTooLarge, fmt.Sprintf("the message has %d bytes; only messages up to %d are read", size, r.limits.Size))
@@ -113,7 +116,7 @@ func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
 	r.envelope(a, e, o.Trust)
 	r.describe(a, e)
 	r.written(a, e)
-	r.attachments(a, files)
+	r.attachments(a, files, o.Trust, eventTime(a, e))
 	return a
 }
 
@@ -144,7 +147,7 @@ func (a *Analysis) warn(code, detail string) {
 var errNoPart = errors.New("the message has no such part")
 
 // message reads the structure of a message and of those that lie in it.
-func (r *reader) message(doc *document) *envelope {
+func (r *reader) message(doc *source) *envelope {
 	root := r.walk(doc).root
 	e := r.locate(root, &root.header)
 	r.openMessages(e.files)
@@ -152,13 +155,16 @@ func (r *reader) message(doc *document) *envelope {
 }
 
 // open reads a message's structure without judging it.
-func open(m io.ReaderAt, size int64) (*envelope, error) {
+func open(ctx context.Context, m io.ReaderAt, size int64) (*envelope, error) {
 	if size > DefaultLimits.Size {
 		return nil, fmt.Errorf("reading the message: it has %d bytes, more than %d", size, DefaultLimits.Size)
 	}
-	r := &reader{ctx: context.Background(), limits: DefaultLimits, warn: func(string, string) {}}
-	doc := &document{src: m, size: int(max(size, 0))}
+	r := &reader{ctx: ctx, limits: DefaultLimits, warn: func(string, string) {}}
+	doc := &source{src: m, size: int(max(size, 0))}
 	e := r.message(doc)
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("reading the message: %w", err)
+	}
 	if int64(doc.size) < size {
 		return nil, fmt.Errorf("reading the message: only %d of %d bytes could be read", doc.size, size)
 	}
@@ -166,32 +172,50 @@ func open(m io.ReaderAt, size int64) (*envelope, error) {
 }
 
 // OpenPart opens the decoded bytes of the attachment that Read, under the
-// default limits, named part. They have the digest that Read gave.
-func OpenPart(m io.ReaderAt, size int64, part string) (Attachment, io.Reader, error) {
-	e, err := open(m, size)
+// default limits, named part; after a "~" follows the path of a file in it. They
+// have the digest that Read gave.
+func OpenPart(ctx context.Context, m io.ReaderAt, size int64, part string) (Attachment, io.Reader, error) {
+	e, err := open(ctx, m, size)
 	if err != nil {
 		return Attachment{}, nil, err
 	}
+	part, inner, deeper := strings.Cut(part, "~")
 	if e.files != nil {
 		for l := range attachmentsOf(e.files) {
-			if l.path == part {
-				p, f := &passing{}, newFile(l)
-				p.see(f)
-				if err := p.run(context.Background()); err != nil {
-					return Attachment{}, nil, fmt.Errorf("reading attachment %s: %w", part, err)
-				}
-				f.seen()
-				return f.Attachment, l.decoded(), nil
+			if l.path != part {
+				continue
 			}
+			p, f := &passing{}, newFile(l)
+			p.see(f)
+			if err := p.run(ctx); err != nil {
+				return Attachment{}, nil, fmt.Errorf("reading attachment %s: %w", part, err)
+			}
+			f.seen()
+			if deeper {
+				return f.open(ctx, inner)
+			}
+			return f.Attachment, l.decoded(), nil
 		}
 	}
 	return Attachment{}, nil, fmt.Errorf("attachment %q: %w", line(part), errNoPart)
 }
 
+// HasPart tells whether OpenPart finds a part.
+func (a *Analysis) HasPart(part string) bool {
+	part, inner, deeper := strings.Cut(part, "~")
+	return slices.ContainsFunc(a.Attachments, func(one Attachment) bool {
+		return one.Part == part && (!deeper || hasFile(one.Files, inner))
+	})
+}
+
+func hasFile(files []document.File, path string) bool {
+	return slices.ContainsFunc(files, func(f document.File) bool { return f.Path == path || hasFile(f.Files, path) })
+}
+
 // OpenHTML opens the HTML body that Read found (Analysis.HTML), in UTF-8 and as
 // hostile as it came.
-func OpenHTML(m io.ReaderAt, size int64) (io.Reader, error) {
-	e, err := open(m, size)
+func OpenHTML(ctx context.Context, m io.ReaderAt, size int64) (io.Reader, error) {
+	e, err := open(ctx, m, size)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/protodaemon/protodaemon/document"
 	"github.com/protodaemon/protodaemon/pec"
 	"github.com/protodaemon/protodaemon/pec/sample"
 )
@@ -110,14 +111,32 @@ func checkComplete(t *testing.T, raw []byte, a *pec.Analysis) {
 			t.Errorf("part %s stands twice", f.Part)
 		}
 		seen[f.Part] = true
-		got, r, err := pec.OpenPart(bytes.NewReader(raw), int64(len(raw)), f.Part)
-		if err != nil {
-			t.Fatalf("part %s: %v", f.Part, err)
+		opens(t, raw, f.Part, f.Name, f.Size, f.SHA256)
+		opensInside(t, raw, f.Part, f.Files)
+	}
+}
+
+// opens holds what OpenPart gives against what the analysis says.
+func opens(t *testing.T, raw []byte, part, name string, size int64, sum string) {
+	t.Helper()
+	got, r, err := pec.OpenPart(t.Context(), bytes.NewReader(raw), int64(len(raw)), part)
+	if err != nil {
+		t.Fatalf("part %s: %v", part, err)
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, r)
+	if err != nil || n != size || hex.EncodeToString(h.Sum(nil)) != sum || got.Part != part || got.Name != name || got.Size != size || got.SHA256 != sum {
+		t.Errorf("part %s: OpenPart gives %d bytes, %+v, %v; the analysis says %s, %d bytes, %s", part, n, got, err, name, size, sum)
+	}
+}
+
+// opensInside does so for the files in a file that were read.
+func opensInside(t *testing.T, raw []byte, part string, files []document.File) {
+	t.Helper()
+	for _, f := range files {
+		if f.SHA256 != "" {
+			opens(t, raw, part+"~"+f.Path, f.Name, f.Size, f.SHA256)
 		}
-		h := sha256.New()
-		n, err := io.Copy(h, r)
-		if err != nil || n != f.Size || hex.EncodeToString(h.Sum(nil)) != f.SHA256 || got != f {
-			t.Errorf("part %s: OpenPart gives %d bytes, %+v, %v; the analysis says %+v", f.Part, n, got, err, f)
-		}
+		opensInside(t, raw, part, f.Files)
 	}
 }

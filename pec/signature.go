@@ -81,7 +81,7 @@ func (d *detached) verdict() signedBy {
 
 // openOpaque reads an application/pkcs7-mime and returns its content as well,
 // whether or not it verifies (RFC 8551 §3.5.2).
-func openOpaque(ctx context.Context, p *part) (signedBy, *document) {
+func openOpaque(ctx context.Context, p *part) (signedBy, *source) {
 	src, size, junk, err := p.unpack(ctx)
 	if err != nil {
 		return failed(err), nil
@@ -96,7 +96,7 @@ func openOpaque(ctx context.Context, p *part) (signedBy, *document) {
 	if sd.Encapsulated() == nil {
 		return signedBy{status: SignatureInvalid, err: errors.New("the signature has no content")}, nil
 	}
-	inner := &document{src: sd.Encapsulated(), size: int(sd.Encapsulated().Size()), layers: p.doc.layers + 1}
+	inner := &source{src: sd.Encapsulated(), size: int(sd.Encapsulated().Size()), layers: p.doc.layers + 1}
 	if junk {
 		return failed(errJunk), inner
 	}

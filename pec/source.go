@@ -9,11 +9,11 @@ import (
 	"sort"
 )
 
-// document is one sequence of bytes that holds a message: the message itself,
+// source is one sequence of bytes that holds a message: the message itself,
 // or what had to be decoded before it could be walked (an opaque signature's
 // content, a postacert.eml in base64). It is read in pieces and never held; its
 // parts are ranges of it.
-type document struct {
+type source struct {
 	src  io.ReaderAt
 	size int
 	root *part
@@ -22,14 +22,14 @@ type document struct {
 }
 
 // section is the range [from, to) of a document.
-func (d *document) section(from, to int) *io.SectionReader {
+func (d *source) section(from, to int) *io.SectionReader {
 	return io.NewSectionReader(d.src, int64(from), int64(to-from))
 }
 
 // window reads a document forwards, a piece at a time.
 type window struct {
 	ctx  context.Context
-	doc  *document
+	doc  *source
 	size int // of a piece
 	buf  []byte
 	at   int // offset of buf
@@ -108,7 +108,7 @@ type span struct {
 
 // pass reads a document once, in order, and shows each span its bytes. It
 // returns how many bytes could be read.
-func (d *document) pass(ctx context.Context, spans []span) (int, error) {
+func (d *source) pass(ctx context.Context, spans []span) (int, error) {
 	sort.SliceStable(spans, func(i, j int) bool { return spans[i].from < spans[j].from })
 	buf := make([]byte, min(pieceSize, d.size))
 	var open []span

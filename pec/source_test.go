@@ -86,7 +86,7 @@ func TestPassShowsEverySpanItsBytes(t *testing.T) {
 	for i := range raw {
 		raw[i] = byte(r.Uint32())
 	}
-	doc := &document{src: bytes.NewReader(raw), size: len(raw)}
+	doc := &source{src: bytes.NewReader(raw), size: len(raw)}
 	var spans []span
 	var got []*bytes.Buffer
 	add := func(from, to int) {

@@ -13,6 +13,7 @@ const (
 	DaticertTooLarge  = "daticert-too-large"   // daticert.xml (or a REM evidence) beyond Limits.XML
 	SignatureTooLarge = "signature-too-large"  // the signature is beyond its bounds and was not verified
 	Unhashed          = "attachments-unhashed" // nested messages repeat so many bytes that some were not hashed
+	NotInspected      = "files-not-inspected"  // the files hold more than is looked into
 	Interrupted       = "interrupted"          // the caller's context ended first
 
 	// Structure.

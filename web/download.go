@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,7 +43,7 @@ func (s *Server) pendingAttachment(w http.ResponseWriter, r *http.Request, a reg
 		return err
 	}
 	part := r.PathValue("part")
-	if !slices.ContainsFunc(analysis.Attachments, func(a pec.Attachment) bool { return a.Part == part }) {
+	if !analysis.HasPart(part) {
 		return problem(http.StatusNotFound, "not-found", "the message has no such attachment")
 	}
 	m, err := s.office.OpenMessage(r.Context(), a, d.ID)
@@ -84,17 +83,11 @@ func (s *Server) entryAttachment(w http.ResponseWriter, r *http.Request, a regis
 	return nil
 }
 
-// sendPart sends one attachment out of the message in m, decoding as it goes.
-// Taking it out needs the whole message in memory, so that it may have to wait
-// for others. When sending fails half-way the connection is cut, so that
-// nobody takes a piece for the whole.
+// sendPart sends one attachment out of the message in m, or a file in one,
+// decoding as it goes. When sending fails half-way the connection is cut, so
+// that nobody takes a piece for the whole.
 func (s *Server) sendPart(w http.ResponseWriter, r *http.Request, m io.ReaderAt, size int64, part string) error {
-	weight := min(size, maxDecoding)
-	if err := s.waitForMemory(r.Context(), weight); err != nil {
-		return err
-	}
-	defer s.decoding.Release(weight)
-	a, body, err := pec.OpenPart(m, size, part)
+	a, body, err := pec.OpenPart(r.Context(), m, size, part)
 	if err != nil {
 		return fmt.Errorf("taking part %s out of its message: %w", part, err)
 	}
@@ -109,17 +102,6 @@ func (s *Server) sendPart(w http.ResponseWriter, r *http.Request, m io.ReaderAt,
 	}
 	if _, err := io.Copy(w, body); err != nil {
 		return fmt.Errorf("sending part %s: %w", part, err)
-	}
-	return nil
-}
-
-func (s *Server) waitForMemory(ctx context.Context, weight int64) error {
-	ctx, cancel := context.WithTimeout(ctx, bodyWait)
-	defer cancel()
-	if s.decoding.Acquire(ctx, weight) != nil {
-		p := problem(http.StatusServiceUnavailable, "too-busy", "too many attachments are being sent at the moment")
-		p.RetryAfter = int(bodyWait / time.Second)
-		return p
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/protodaemon/protodaemon/pec"
@@ -36,6 +35,7 @@ type message struct {
 	Because        string
 	LastNumber     string
 	Files          []file
+	Insides        []remark // what signed messages lie in it
 	Paragraphs     []string
 	Frame          string // class of the frame's height; "": the body is text
 	RemoteImages   int
@@ -74,15 +74,6 @@ type chip struct {
 	Taken bool
 }
 
-// file is an attachment as the preview shows it.
-type file struct {
-	Name, Kind, Icon, Size, Digest string
-	Signed                         string
-	Danger                         string
-	Blocked                        bool
-	Link                           string
-}
-
 // step is a moment of a message's or entry's history.
 type step struct {
 	At        time.Time
@@ -112,6 +103,7 @@ func (p *pages) message(ctx context.Context, v *visit, b bookLink, id string, q 
 	m.Risky = m.LookAlike || d.Summary.Authenticity == string(pec.Broken)
 	m.Proof = p.proof(d)
 	m.Files = files(d)
+	m.Insides = insides(m.Said.Contained)
 	m.Twins = twins(b, d.Duplicates)
 	m.Receipt = receipt(m.Said)
 	m.Story = p.story(d, m.BoxAddress)
@@ -322,31 +314,4 @@ var placed = map[register.Outcome]string{
 	register.Copied:   "Messaggio copiato in sfera_msg_prot; l’originale resta segnato come eliminato, perché il server non sa spostare",
 	register.Returned: "Messaggio tornato nella posta in arrivo",
 	register.Filed:    "Messaggio messo in sfera_msg_prot: nella posta in arrivo c’è ancora l’originale",
-}
-
-// files prepares the attachments for the preview. Those of a look-alike that
-// could run are not offered here.
-func files(d register.Detail) []file {
-	var said pec.Analysis
-	signed := make(map[string]*bool)
-	if json.Unmarshal(d.Analysis, &said) == nil {
-		for _, a := range said.Attachments {
-			signed[a.Part] = a.Signed
-		}
-	}
-	var all []file
-	for _, a := range d.Summary.Attachments {
-		k := media(a.MediaType, a.Name)
-		f := file{Name: strings.TrimSpace(a.Name), Kind: k.Name, Icon: k.Icon, Size: size(a.Size), Digest: shortDigest(a.SHA256),
-			Danger: danger(a.Name, a.MediaType), Link: "/api/v1/pending/" + d.ID + "/attachments/" + a.Part}
-		if f.Name == "" {
-			f.Name = "(senza nome)"
-		}
-		if s := signed[a.Part]; s != nil && *s {
-			f.Signed = "con firma digitale"
-		}
-		f.Blocked = f.Danger != "" && d.Summary.LookAlike
-		all = append(all, f)
-	}
-	return all
 }

@@ -138,7 +138,7 @@ func (p *pages) bodyHTML(v *visit, id string) (string, error) {
 		return "", err
 	}
 	defer blob.Close()
-	r, err := pec.OpenHTML(blob, blob.Size())
+	r, err := pec.OpenHTML(v.r.Context(), blob, blob.Size())
 	if err != nil {
 		return "", fmt.Errorf("the HTML of %s: %w", id, register.ErrNotFound)
 	}

@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/protodaemon/protodaemon/register"
 	"github.com/protodaemon/protodaemon/store"
@@ -189,35 +186,6 @@ func TestAttachmentsAreHarmlessDownloads(t *testing.T) {
 	for _, part := range []string{"9", "1", "..%2f..", "x"} {
 		f.get(404, "/api/v1/pending/"+p.ID+"/attachments/"+part)
 	}
-}
-
-// TestAttachmentsWaitForMemory runs in a clock of its own.
-func TestAttachmentsWaitForMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := fixtureIn(t, t.TempDir())
-		secret, err := addUser(f.office, "capo", register.Grant{Role: register.Admin})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := f.arrive("ordine", "pec", letter("Istanza"))
-		if err := f.decoding.Acquire(t.Context(), maxDecoding); err != nil {
-			t.Fatal(err)
-		}
-		ask := func() *httptest.ResponseRecorder {
-			r := httptest.NewRequest("GET", "/api/v1/pending/"+p.ID+"/attachments/"+p.Summary.Attachments[0].Part, nil)
-			r.Header.Set("Authorization", "Bearer "+secret)
-			w := httptest.NewRecorder()
-			f.ServeHTTP(w, r)
-			return w
-		}
-		if w := ask(); w.Code != 503 || !strings.Contains(w.Body.String(), `"too-busy"`) || w.Header().Get("Retry-After") == "" {
-			t.Errorf("with no memory left: %d %s", w.Code, w.Body)
-		}
-		time.AfterFunc(bodyWait/2, func() { f.decoding.Release(maxDecoding) })
-		if w := ask(); w.Code != 200 {
-			t.Errorf("when others have ended: %d %s", w.Code, w.Body)
-		}
-	})
 }
 
 func TestAMessageThatIsDamagedOnDiskIsNotSentInPart(t *testing.T) {

@@ -38,7 +38,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/protodaemon/protodaemon/register"
 )
@@ -51,9 +50,8 @@ const (
 	writeWait = time.Minute      // for the caller to accept one piece of an answer
 	closeWait = 15 * time.Second // for requests under way, at the end
 
-	maxHead     = 32 << 10
-	maxBody     = 1 << 20
-	maxDecoding = 256 << 20 // of all messages together whose parts are being sent
+	maxHead = 32 << 10
+	maxBody = 1 << 20
 )
 
 // Options are what a Server needs.
@@ -116,7 +114,6 @@ type Server struct {
 	proxies   []netip.Prefix
 	document  []byte // OpenAPI
 	throttle  throttle
-	decoding  *semaphore.Weighted // bytes of messages held in memory to take parts out
 	streams   streams
 	durations *prometheus.HistogramVec
 	metrics   http.Handler
@@ -137,8 +134,6 @@ func New(o Options) (*Server, error) {
 		mux:     http.NewServeMux(),
 		origins: http.NewCrossOriginProtection(),
 		closing: make(chan struct{}),
-
-		decoding: semaphore.NewWeighted(maxDecoding),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

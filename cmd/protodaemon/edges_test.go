@@ -29,7 +29,7 @@ var edges = map[string][]string{
 	"sign":             {"cms"},
 	"store":            {},
 	"store/storetest":  {"store"},
-	"web":              {"pec", "register", "store"},
+	"web":              {"document", "pec", "register", "store"},
 	"xmldsig":          {},
 }
 
