@@ -198,6 +198,16 @@ func (s *Server) retryClosing(w http.ResponseWriter, r *http.Request, a register
 	return writeJSON(w, http.StatusOK, s.closingOf(c))
 }
 
+// largeBodies are the routes that take a receipt, which may have 8 MiB, with what
+// a form puts round it.
+var largeBodies = map[string]int64{
+	inRegister + "/closings/{id}/receipt": 9 << 20,
+	inBook + "/chiusure/{id}/rapporto":    9 << 20,
+}
+
+// bodyBound is how many bytes of a body a route reads.
+func bodyBound(path string) int64 { return max(largeBodies[path], maxBody) }
+
 // receiveReceipt takes a rapporto di versamento as it came: XML, JSON, or
 // either in a signature.
 func (s *Server) receiveReceipt(w http.ResponseWriter, r *http.Request, a register.Actor) error {

@@ -247,7 +247,10 @@ func TestAClosingIsMended(t *testing.T) {
 	if c.State != register.ClosingDelivered || strings.Contains(c.Outcome, "conservat") || strings.Contains(c.Outcome, "accettat") {
 		t.Errorf("without a receipt it is called %q", c.Outcome)
 	}
-	rdv := `<RapportoDiVersamento><IdentificativoPacchetto>` + c.Package.Identity + `</IdentificativoPacchetto><Esito>accettato</Esito></RapportoDiVersamento>`
+	if p := f.request("POST", here+"/receipt", strings.Repeat(" ", 10<<20), f.as("resp")...); p.StatusCode != 413 {
+		t.Errorf("a receipt of 10 MiB: %s", p.body)
+	}
+	rdv := `<RapportoDiVersamento><IdentificativoPacchetto>` + c.Package.Identity + `</IdentificativoPacchetto><Esito>accettato</Esito>` + strings.Repeat(" ", 5<<20) + `</RapportoDiVersamento>`
 	f.post(200, here+"/receipt", rdv, append(f.as("resp"), "Content-Type", "application/xml")...).read(t, &c)
 	if c.State != register.ClosingAccepted || c.Outcome != "accettato in conservazione" {
 		t.Errorf("with the receipt it is %s, %q", c.State, c.Outcome)

@@ -56,7 +56,7 @@ func (s *Server) handler(rt route) http.Handler {
 		out := &response{ResponseWriter: w, control: http.NewResponseController(w)}
 		defer func() { s.finish(rt, r, out, start, recover()) }()
 		safeHeaders(out.Header())
-		r.Body = http.MaxBytesReader(out, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(out, r.Body, bodyBound(rt.path))
 		if r.ContentLength != 0 {
 			// Without a deadline a body that trickles in would hold its
 			// connection. Not every ResponseWriter knows deadlines.

@@ -150,7 +150,7 @@ func (p *pages) handler(rt pageRoute) http.Handler {
 		out := &response{ResponseWriter: w, control: http.NewResponseController(w)}
 		defer func() { p.finish(shown, r, out, start, recover()) }()
 		pageHeaders(out.Header())
-		r.Body = http.MaxBytesReader(out, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(out, r.Body, bodyBound(rt.path))
 		if r.ContentLength != 0 {
 			_ = out.control.SetReadDeadline(start.Add(bodyWait))
 		}
