@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -64,44 +65,67 @@ func seed(f *testing.F, patterns ...string) {
 func FuzzSegnatura(f *testing.F) {
 	seed(f, "segnatura/*.xml", "fattura/*.xml")
 	f.Add([]byte("<Segnatura><Intestazione><Oggetto>a&#x202e;b</Oggetto></Intestazione>"))
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		facts := inspectXML(input("segnatura.xml", string(doc)), DefaultLimits)
-		checkText(t, reflect.ValueOf(facts), lineMax+200)
-		if len(facts.Warnings) > warningsMax {
-			t.Errorf("%d warnings", len(facts.Warnings))
+	f.Fuzz(checkRecord)
+}
+
+// FuzzRecordField does the same with samples in which a piece was put in place
+// of another: bytes alone seldom make a document.
+func FuzzRecordField(f *testing.F) {
+	var docs [][]byte
+	for _, path := range slices.Concat(samples(f, "segnatura/*.xml"), samples(f, "fattura/*.xml")) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
 		}
-		if r := facts.Record; r != nil {
-			if r.Kind == "" || len(r.Parties) > partiesMax || len(r.Files) > listedMax || len(r.Errors) > errorsMax {
-				t.Errorf("unbounded or without a kind: %+v", r)
-			}
-			for _, l := range r.Files {
-				if l.Name != safeName(l.Name) || l.Digest != "" && len(l.Digest) != 64 {
-					t.Errorf("%+v", l)
-				}
-			}
-		}
-		first := asJSON(t, facts)
-		if again := asJSON(t, inspectXML(input("segnatura.xml", string(doc)), DefaultLimits)); again != first {
-			t.Errorf("read twice:\n%s\n%s", first, again)
-		}
-		text := string(doc)
-		if !utf8.ValidString(text) || strings.Contains(strings.ToLower(text), "encoding") || strings.ContainsRune(text, 0xFEFF) {
-			return
-		}
-		wide := []byte{0xff, 0xfe}
-		for _, u := range utf16.Encode([]rune(text)) {
-			wide = append(wide, byte(u), byte(u>>8))
-		}
-		if got := asJSON(t, inspectXML(input("segnatura.xml", string(wide)), DefaultLimits)); got != first {
-			t.Errorf("in UTF-16:\n%s\n%s", first, got)
-		}
-		if !strings.HasPrefix(text, "<?") && facts.Record != nil {
-			const doctype = `<!DOCTYPE x [<!ENTITY Oggetto "x"> <!-- <Segnatura> --> <!ATTLIST x y CDATA "<z>">]>`
-			if got := asJSON(t, inspectXML(input("segnatura.xml", doctype+text), DefaultLimits)); got != first && !strings.Contains(first, Malformed) {
-				t.Errorf("after a DOCTYPE:\n%s\n%s", first, got)
-			}
-		}
+		docs = append(docs, b)
+	}
+	f.Add(uint8(0), uint16(100), uint16(5), "<Oggetto>&#8238;</Oggetto>")
+	f.Add(uint8(9), uint16(500), uint16(0), "</Identificatore><Identificatore>")
+	f.Fuzz(func(t *testing.T, n uint8, at, length uint16, piece string) {
+		doc := docs[int(n)%len(docs)]
+		from := int(at) % len(doc)
+		to := min(from+int(length), len(doc))
+		checkRecord(t, slices.Concat(doc[:from], []byte(piece), doc[to:]))
 	})
+}
+
+func checkRecord(t *testing.T, doc []byte) {
+	facts := inspectXML(input("segnatura.xml", string(doc)), DefaultLimits)
+	checkText(t, reflect.ValueOf(facts), lineMax+200)
+	if len(facts.Warnings) > warningsMax {
+		t.Errorf("%d warnings", len(facts.Warnings))
+	}
+	if r := facts.Record; r != nil {
+		if r.Kind == "" || len(r.Parties) > partiesMax || len(r.Files) > listedMax || len(r.Errors) > errorsMax {
+			t.Errorf("unbounded or without a kind: %+v", r)
+		}
+		for _, l := range r.Files {
+			if l.Name != safeName(l.Name) || l.Digest != "" && len(l.Digest) != 64 {
+				t.Errorf("%+v", l)
+			}
+		}
+	}
+	first := asJSON(t, facts)
+	if again := asJSON(t, inspectXML(input("segnatura.xml", string(doc)), DefaultLimits)); again != first {
+		t.Errorf("read twice:\n%s\n%s", first, again)
+	}
+	text := string(doc)
+	if !utf8.ValidString(text) || strings.Contains(strings.ToLower(text), "encoding") || strings.ContainsRune(text, 0xFEFF) {
+		return
+	}
+	wide := []byte{0xff, 0xfe}
+	for _, u := range utf16.Encode([]rune(text)) {
+		wide = append(wide, byte(u), byte(u>>8))
+	}
+	if got := asJSON(t, inspectXML(input("segnatura.xml", string(wide)), DefaultLimits)); got != first {
+		t.Errorf("in UTF-16:\n%s\n%s", first, got)
+	}
+	if !strings.HasPrefix(text, "<?") && facts.Record != nil {
+		const doctype = `<!DOCTYPE x [<!ENTITY Oggetto "x"> <!-- <Segnatura> --> <!ATTLIST x y CDATA "<z>">]>`
+		if got := asJSON(t, inspectXML(input("segnatura.xml", doctype+text), DefaultLimits)); got != first && !strings.Contains(first, Malformed) {
+			t.Errorf("after a DOCTYPE:\n%s\n%s", first, got)
+		}
+	}
 }
 
 // checkMembers holds what is true of all listed files: names are safe and not

@@ -250,6 +250,8 @@ func (a *attachment) member(place int) member {
 	}
 	if a.data != nil {
 		m.Size, m.at = a.data.Size(), a.data
+	} else {
+		m.Warnings = []Warning{{Malformed, "winmail.dat names it and has no bytes of it"}}
 	}
 	return m
 }

@@ -196,6 +196,8 @@ func (t *tnef) body(name, media string, size int64, at *io.SectionReader) {
 	m := member{File: File{Name: name, MediaType: media, Size: size}}
 	if at != nil {
 		m.at = at
+	} else {
+		m.Warnings = []Warning{{BodyCompressed, "it is compressed RTF, which is not read"}}
 	}
 	t.bodies = append(t.bodies, m)
 }
