@@ -22,7 +22,6 @@ type Corpus struct {
 
 	providers []*Provider
 	stranger  *Provider // anchored nowhere
-	others    map[string]signer
 }
 
 // CorpusOptions say which corpus is made.
@@ -47,7 +46,7 @@ func NewCorpus(o CorpusOptions) (*Corpus, error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	c := &Corpus{others: map[string]signer{}}
+	c := &Corpus{}
 	if err := c.found(o.Now); err != nil {
 		return nil, fmt.Errorf("making the providers of a corpus: %w", err)
 	}
@@ -119,11 +118,12 @@ func (c *Corpus) found(now time.Time) error {
 
 // under makes a provider whose certificate the CA of this one issues.
 func (p *Provider) under(o Options) (*Provider, error) {
-	o = o.orDefault()
-	authority := &Provider{options: o, ca: p.ca, caKey: p.caKey}
+	other := newProvider(o)
+	other.ca, other.caKey = p.ca, p.caKey
+	o = other.options
 	var err error
-	authority.leaf, authority.key, err = authority.issue(o.Name, "Posta Certificata "+o.Name, authority.Address(), o.Leaf)
-	return authority, err
+	other.leaf, other.key, err = other.issue(o.Name, "Posta Certificata "+o.Name, other.Address(), o.Leaf)
+	return other, err
 }
 
 // issued is a signer in the provider's name with a certificate that change

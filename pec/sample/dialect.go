@@ -89,7 +89,7 @@ func SogeiLike() Dialect {
 // PosteLike writes no brackets round msgid, an old charset, and one more part.
 func PosteLike() Dialect {
 	return Dialect{
-		Name: "poste", Dotted: true, OneLine: true, Daticert: Daticert{Encoding: "quoted-printable", Charset: "ISO-8859-1", Bare: true},
+		Name: "poste", Dotted: true, Daticert: Daticert{Encoding: "quoted-printable", Charset: "ISO-8859-1", Bare: true},
 		ExtraPart: "Content-Type: image/png; name=\"logo.png\"\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: inline; filename=\"logo.png\"\r\n\r\niVBORw0KGgo=\r\n",
 	}
 }

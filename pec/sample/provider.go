@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -58,6 +59,9 @@ type Provider struct {
 	leaf    *x509.Certificate
 	key     crypto.Signer
 	serial  atomic.Int64
+
+	// persons is the one key of all whom the CA certifies: keys take time.
+	persons func() (crypto.Signer, error)
 }
 
 // lifetime of the signing certificate, as real ones have it.
@@ -65,7 +69,7 @@ const lifetime = 3 * 365 * 24 * time.Hour
 
 // NewProvider makes a provider with a new CA and a signing certificate.
 func NewProvider(o Options) (*Provider, error) {
-	p := &Provider{options: o.orDefault()}
+	p := newProvider(o)
 	if err := p.newCA(); err != nil {
 		return nil, fmt.Errorf("making the sample CA: %w", err)
 	}
@@ -75,6 +79,12 @@ func NewProvider(o Options) (*Provider, error) {
 		return nil, fmt.Errorf("making the sample provider's certificate: %w", err)
 	}
 	return p, nil
+}
+
+func newProvider(o Options) *Provider {
+	p := &Provider{options: o.orDefault()}
+	p.persons = sync.OnceValues(p.newKey)
+	return p
 }
 
 func (o Options) orDefault() Options {
@@ -137,16 +147,22 @@ func newSerial() (*big.Int, error) {
 	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 }
 
-// issue makes a certificate for signing mail after RFC 6109 §5.5: no basic
-// constraints, the address only in the alternative name.
+// issue makes a certificate and its key.
 func (p *Provider) issue(organization, name, address string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer, error) {
 	key, err := p.newKey()
 	if err != nil {
 		return nil, nil, err
 	}
+	cert, err := p.certify(key.Public(), organization, name, address, change)
+	return cert, key, err
+}
+
+// certify makes a certificate for signing mail after RFC 6109 §5.5: no basic
+// constraints, the address only in the alternative name.
+func (p *Provider) certify(key crypto.PublicKey, organization, name, address string, change func(*x509.Certificate)) (*x509.Certificate, error) {
 	serial, err := newSerial()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber:   serial,
@@ -164,12 +180,11 @@ func (p *Provider) issue(organization, name, address string, change func(*x509.C
 	if change != nil {
 		change(template)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, key.Public(), p.caKey)
+	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, key, p.caKey)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	return cert, key, err
+	return x509.ParseCertificate(der)
 }
 
 // CrossSign certifies the CA of another provider by the CA of this one, as a
@@ -222,7 +237,7 @@ var errNotProvider = errors.New("not what MarshalPEM wrote")
 // LoadProvider makes the provider that MarshalPEM saved. Its identifiers begin
 // anew; give another Seed to keep them apart.
 func LoadProvider(data []byte, o Options) (*Provider, error) {
-	p := &Provider{options: o.orDefault()}
+	p := newProvider(o)
 	for _, to := range []struct {
 		cert **x509.Certificate
 		key  *crypto.Signer

@@ -93,7 +93,11 @@ func (p *Provider) person(from string, change func(*x509.Certificate)) (signer, 
 	if err != nil {
 		return signer{}, fmt.Errorf("reading the From of the mail: %w", err)
 	}
-	cert, key, err := p.issue("", a.Name, a.Address, change)
+	key, err := p.persons()
+	if err != nil {
+		return signer{}, fmt.Errorf("making a personal key: %w", err)
+	}
+	cert, err := p.certify(key.Public(), "", a.Name, a.Address, change)
 	if err != nil {
 		return signer{}, fmt.Errorf("making a personal certificate: %w", err)
 	}

@@ -52,7 +52,7 @@ var structureTricks = []trick{
 	}, unsigned(pec.MalformedHeader, pec.MalformedStructure)},
 	{"corpo-per-primo", func(f *forge) string { return "\r\n" + page() + f.raw }, verdict{pec.Email, pec.Unsigned, pec.SignatureAbsent, nil}},
 	{"riga-di-soli-spazi", func(f *forge) string { return f.replace("\r\nTo:", "\r\n \r\nTo:") }, certified()},
-	{"troncato", func(f *forge) string { return f.raw[:len(f.raw)/2] }, broken(pec.MalformedStructure)},
+	{"troncato", func(f *forge) string { return f.raw[:strings.Index(f.raw, "Distinti saluti")] }, broken(pec.MalformedStructure)},
 }
 
 // wrapped puts the envelope beside a page of the trick's.
