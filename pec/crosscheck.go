@@ -33,6 +33,7 @@ func (r *reader) crossCheck(a *Analysis, e *envelope) {
 			from = list[0].Address
 		}
 		r.differ(SenderDiffers, "mittente in daticert.xml", c.Sender, "From of the original", from, true)
+		r.crossCheckRecipients(c, inner)
 	}
 	if c.DeliveredTo != "" && !slices.ContainsFunc(c.Recipients, func(x Recipient) bool { return sameAddress(x.Address, c.DeliveredTo) }) {
 		r.warn(DeliveredToDiffers, "consegna "+c.DeliveredTo+" is none of the destinatari")
@@ -51,6 +52,22 @@ func (r *reader) crossCheckHeaders(c *Certificate, e *envelope) {
 	}
 	reference := messageID(h.get("x-riferimento-message-id"))
 	r.differ(ReferenceDiffers, "X-Riferimento-Message-ID", reference, "msgid", c.MessageID, reference+c.MessageID != "")
+}
+
+// crossCheckRecipients compares the destinatari with To and Cc of the original,
+// which have to name them all: a hidden copy is refused (RFC 6109 §2.1).
+func (r *reader) crossCheckRecipients(c *Certificate, original *header) {
+	named := map[string]bool{}
+	for _, field := range []string{"to", "cc"} {
+		for _, a := range addresses(original, field) {
+			named[strings.ToLower(a.Address)] = true
+		}
+	}
+	for _, to := range c.Recipients {
+		if !named[strings.ToLower(to.Address)] {
+			r.warn(RecipientsDiffer, "the destinatario "+to.Address+" is neither in To nor in Cc of the original")
+		}
+	}
 }
 
 // senderName warns of a sender whose name is another address, which many

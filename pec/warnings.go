@@ -49,6 +49,7 @@ const (
 	ReferenceDiffers       = "reference-differs"        // msgid is not X-Riferimento-Message-ID
 	SenderDiffers          = "sender-differs"           // mittente is not the inner From
 	SenderNameDiffers      = "sender-name-differs"      // the sender's name is the address of somebody else
+	RecipientsDiffer       = "recipients-differ"        // a destinatario is neither in To nor in Cc of the inner message
 	SubjectDiffers         = "subject-differs"          // oggetto is not the inner Subject
 	EnvelopeSubjectDiffers = "envelope-subject-differs" // the subject as received says something else
 	ProviderDiffers        = "provider-differs"         // gestore-emittente is not in the certificate's subject
