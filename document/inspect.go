@@ -23,7 +23,7 @@ const passes = 16
 // bound of what may be unpacked at most.
 const (
 	heldMax = 16 << 20
-	rereads = 4
+	rereads = 8
 )
 
 // ErrNoFile: a path leads to no file.
@@ -167,6 +167,8 @@ func (i *inspector) child(all []child, n, depth int) File {
 	if err != nil {
 		if w, ok := warningOf(err); ok {
 			c.Warnings = append(c.Warnings, w)
+		} else if len(c.Warnings) == 0 {
+			c.Warnings = []Warning{{NotUnpacked, "it is packed in a way that is not read"}}
 		}
 		return c.File
 	}

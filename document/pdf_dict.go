@@ -226,8 +226,9 @@ var pdfDelimiters = map[string]pdfKind{"<<": pdfDictBegin, ">>": pdfDictEnd, "["
 
 func (l *pdfLexer) token() (pdfToken, bool) {
 	for _, n := range []int{2, 1} {
-		if kind, ok := pdfDelimiters[string(l.b[l.pos:min(l.pos+n, len(l.b))])]; ok {
-			l.pos += n
+		delimiter := l.b[l.pos:min(l.pos+n, len(l.b))]
+		if kind, ok := pdfDelimiters[string(delimiter)]; ok {
+			l.pos += len(delimiter)
 			return pdfToken{kind: kind}, true
 		}
 	}

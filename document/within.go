@@ -67,7 +67,7 @@ func (i *inspector) within(c *child) (Input, error) {
 	}
 	i.inflated -= c.Size
 	if c.Size > i.held {
-		in.Content = &rewound{i: i, open: c.unpack, size: c.Size}
+		in.Content = newRewound(i, c.unpack, c.Size)
 		return in, nil
 	}
 	i.held -= c.Size
@@ -82,39 +82,42 @@ func (i *inspector) within(c *child) (Input, error) {
 	return in, nil
 }
 
-// rewound reads anywhere in what can only be read from its beginning.
+// rewound reads anywhere in what can only be read from its beginning. It keeps
+// what it read last, because readers go back a little.
 type rewound struct {
 	i    *inspector
 	open func() io.Reader
 	size int64
-	from io.Reader
-	pos  int64
+	from io.Reader // stands at the end of the last block that was read; nil: nowhere
+	last int64     // number of that block; -1: none
+	kept [4]block
+}
+
+type block struct {
+	number int64
+	b      []byte
+}
+
+const blockSize = 64 << 10
+
+func newRewound(i *inspector, open func() io.Reader, size int64) *rewound {
+	r := &rewound{i: i, open: open, size: size, last: -1}
+	for n := range r.kept {
+		r.kept[n].number = -1
+	}
+	return r
 }
 
 // ReadAt implements io.ReaderAt, for one reader at a time.
 func (r *rewound) ReadAt(p []byte, off int64) (int, error) {
-	if off >= r.size {
-		return 0, io.EOF
-	}
-	if r.from == nil || off < r.pos {
-		r.from, r.pos = r.open(), 0
-	}
-	end := min(off+int64(len(p)), r.size)
-	if r.i.reread -= end - r.pos; r.i.reread < 0 {
-		return 0, problem(NotUnpacked, "it is unpacked more often than is done here")
-	}
-	skipped, err := io.CopyN(io.Discard, r.from, off-r.pos)
-	if r.pos += skipped; err != nil {
-		return 0, r.failed(err)
-	}
-	n, err := io.ReadFull(r.from, p[:end-off])
-	if r.pos += int64(n); err != nil {
-		return n, r.failed(err)
-	}
-	if r.pos == r.size { // what stands behind the last byte: that all is as it should be
-		if _, err := io.ReadFull(r.from, make([]byte, 1)); !errors.Is(err, io.EOF) {
-			return 0, r.failed(err)
+	n := 0
+	for n < len(p) && off < r.size {
+		b, err := r.block(off / blockSize)
+		if err != nil {
+			return n, err
 		}
+		copied := copy(p[n:], b[off%blockSize:])
+		n, off = n+copied, off+int64(copied)
 	}
 	if n < len(p) {
 		return n, io.EOF
@@ -122,11 +125,47 @@ func (r *rewound) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// failed makes the next reading begin anew, and fail in the same way.
-func (r *rewound) failed(err error) error {
-	r.from = nil
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || err == nil {
-		return errSizeDiffers
+// block gives one that is kept, or unpacks as far as it.
+func (r *rewound) block(number int64) ([]byte, error) {
+	if k := &r.kept[number%int64(len(r.kept))]; k.number == number {
+		return k.b, nil
 	}
-	return err
+	if r.from == nil || number <= r.last {
+		r.from, r.last = r.open(), -1
+	}
+	for r.last < number {
+		if err := r.next(); err != nil {
+			r.from = nil
+			return nil, err
+		}
+	}
+	return r.kept[number%int64(len(r.kept))].b, nil
+}
+
+// next unpacks one block; behind the last one, that all is as it should be.
+func (r *rewound) next() error {
+	number := r.last + 1
+	size := min(blockSize, r.size-number*blockSize)
+	if r.i.reread -= size; r.i.reread < 0 {
+		return problem(NotUnpacked, "it is unpacked more often than is done here")
+	}
+	k := &r.kept[number%int64(len(r.kept))]
+	if k.number = -1; k.b == nil {
+		k.b = make([]byte, blockSize)
+	}
+	k.b = k.b[:size]
+	_, err := io.ReadFull(r.from, k.b)
+	if err == nil && (number+1)*blockSize >= r.size {
+		if _, err = io.ReadFull(r.from, make([]byte, 1)); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errSizeDiffers
+	case err != nil:
+		return err
+	}
+	k.number, r.last = number, number
+	return nil
 }
