@@ -158,7 +158,8 @@ func (a *Archive) Reload(registers []Register) error {
 	defer a.mu.Unlock()
 	for n, k := range next {
 		if before := a.keepers[n]; before != nil {
-			k.closing, k.stepping = before.closing, before.stepping // whoever is at work goes on, and nobody beside
+			// Whoever is at work goes on, nobody beside, and is heard when it is done.
+			k.closing, k.stepping, k.bell = before.closing, before.stepping, before.bell
 		}
 	}
 	a.keepers = next

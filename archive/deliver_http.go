@@ -1,12 +1,14 @@
 package archive
 
 import (
+	"archive/zip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -92,7 +94,8 @@ func (s poster) send(ctx context.Context, p parcel) (sent string, receipt []byte
 		return "", nil, err
 	}
 	sent = s.url.Host
-	if at, err := s.url.Parse(header.Get("Location")); err == nil && header.Get("Location") != "" && at.Host == s.url.Host {
+	location := header.Get("Location")
+	if at, err := s.url.Parse(location); err == nil && location != "" && len(location) <= maxReceiptText && at.Host == s.url.Host {
 		return at.String(), nil, nil
 	}
 	if text := strings.TrimSpace(string(answer)); strings.HasPrefix(text, "<") || strings.HasPrefix(text, "{") {
@@ -119,11 +122,11 @@ func (s poster) fill(ctx context.Context, form *multipart.Writer, p parcel) erro
 			return err
 		}
 	}
-	var sip strings.Builder
-	if err := writeSIP(&sip, s.conf.ParER, p.closing, p.files); err != nil {
+	sip, err := s.sip(ctx, p)
+	if err != nil {
 		return err
 	}
-	for _, f := range [][2]string{{"VERSIONE", s.conf.ParER.Version}, {"LOGINNAME", s.conf.Username}, {"PASSWORD", password}, {"XMLSIP", sip.String()}} {
+	for _, f := range [][2]string{{"VERSIONE", s.conf.ParER.Version}, {"LOGINNAME", s.conf.Username}, {"PASSWORD", password}, {"XMLSIP", sip}} {
 		if err := form.WriteField(f[0], f[1]); err != nil {
 			return err
 		}
@@ -134,6 +137,32 @@ func (s poster) fill(ctx context.Context, form *multipart.Writer, p parcel) erro
 		}
 	}
 	return nil
+}
+
+// sip is the XMLSIP as it stands in the package: what goes out twice is the same.
+// A package that was made for another profile has none; then it is written.
+func (s poster) sip(ctx context.Context, p parcel) (sip string, err error) {
+	blob, err := p.open(ctx, p.file)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, blob.Close()) }()
+	z, err := zip.NewReader(blob, blob.Size())
+	if err != nil {
+		return "", fmt.Errorf("reading the package: %w", err)
+	}
+	in, err := z.Open(p.closing.Parcel.Identity + "/" + sipName)
+	if errors.Is(err, fs.ErrNotExist) {
+		var b strings.Builder
+		err := writeSIP(&b, s.conf.ParER, p.closing, p.files)
+		return b.String(), err
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the package: %w", err)
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	b, err := readAll(in, maxReceipt)
+	return string(b), err
 }
 
 func (s poster) part(ctx context.Context, form *multipart.Writer, field string, f register.ClosingFile, open open) error {

@@ -288,10 +288,16 @@ func TestHTTPAnswers(t *testing.T) {
 // password stands in it and nowhere else.
 func TestHTTPDeliveryToParER(t *testing.T) {
 	s := newConservator(t)
-	h, c := outgoing(t)
+	h := newHall(t, register.ClosingRules{EmptyDays: "none"})
+	h.enter("Istanza di iscrizione")
+	made := h.closeDays(time.Now().In(rome).Format(time.DateOnly))
 	d := s.delivery()
 	d.Profile, d.Username, d.Password = archive.ProfileParER, "ordine_ws", func() (string, error) { return "segreta", nil }
 	d.ParER = archive.ParER{Environment: "PARER_TEST", Entity: "ordine", Structure: "AOO1", User: "ordine_ws", Version: "1.5", Type: "REGISTRO GIORNALIERO"}
+	s.set(says(http.StatusServiceUnavailable, ""))
+	c := h.fails(made[0].ID, d, "unreachable")
+	first := s.requests()[0].parts[3].value
+	d.ParER.Entity = "changed meanwhile" // and the package made and recorded
 	s.set(says(http.StatusOK, "<EsitoVersamento><EsitoGenerale><CodiceEsito>WARNING</CodiceEsito></EsitoGenerale><UnitaDocumentaria><Chiave><Numero>"+c.Name+"</Numero></Chiave></UnitaDocumentaria></EsitoVersamento>"))
 	if err := h.deliver(d); err != nil {
 		t.Fatal(err)
@@ -300,11 +306,14 @@ func TestHTTPDeliveryToParER(t *testing.T) {
 		t.Fatalf("it stands at %s: %+v", c.State, c.Trouble)
 	}
 	post := s.requests()[0]
+	if post.parts[3].value != first {
+		t.Error("what goes out twice is not the same")
+	}
 	var names []string
 	for _, p := range post.parts {
 		names = append(names, p.name)
 	}
-	want := []string{"VERSIONE", "LOGINNAME", "PASSWORD", "XMLSIP", c.Name + "-t.pdf.p7m", c.Name + "-impronte-t.xml.p7m", c.Name + ".xml"}
+	want := []string{"VERSIONE", "LOGINNAME", "PASSWORD", "XMLSIP", c.Name + "-t.pdf.p7m", c.Name + "-impronte-t.xml.p7m", c.Name + ".xades.xml"}
 	if fmt.Sprint(names) != fmt.Sprint(want) || post.user != "" {
 		t.Errorf("fields %v, user %q", names, post.user)
 	}
@@ -312,6 +321,9 @@ func TestHTTPDeliveryToParER(t *testing.T) {
 		t.Errorf("the first fields are %+v", post.parts[:3])
 	}
 	sip := post.parts[3].value
+	if !strings.Contains(string(h.read(c, register.FilePackage)), sip) {
+		t.Error("the SIP is another than that of the package")
+	}
 	for _, p := range post.parts[4:] {
 		f, ok := file(c, p.name)
 		digest := base64.StdEncoding.EncodeToString(f.SHA256[:])

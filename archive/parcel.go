@@ -86,7 +86,7 @@ func pack(ctx context.Context, to io.Writer, d Delivery, c register.Closing, ope
 	case ProfileSInCRO:
 		texts = append(texts, text{"PIndex.xml", func(w io.Writer) error { return writePIndex(w, c, files) }})
 	case ProfileParER:
-		texts = append(texts, text{"XMLSIP.xml", func(w io.Writer) error { return writeSIP(w, d.ParER, c, files) }})
+		texts = append(texts, text{sipName, func(w io.Writer) error { return writeSIP(w, d.ParER, c, files) }})
 	}
 	for _, t := range texts {
 		var b strings.Builder
@@ -159,6 +159,8 @@ func writePIndex(to io.Writer, c register.Closing, files []register.ClosingFile)
 }
 
 func extension(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+
+const sipName = "XMLSIP.xml"
 
 // writeSIP writes ParER's XMLSIP (UnitaDocumentaria).
 func writeSIP(to io.Writer, p ParER, c register.Closing, files []register.ClosingFile) error {

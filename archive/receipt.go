@@ -113,12 +113,18 @@ func first(s []string) string {
 	return s[0]
 }
 
-func clipped(s string) string {
-	if len(s) > 100 {
-		return strings.ToValidUTF8(s[:100], "") + "…"
+// clipped is a foreign text short enough for a message.
+func clipped(s string) string { return clippedTo(s, 100) }
+
+func clippedTo(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
 }
+
+// maxReason bounds what a conservator says of a package that he refuses.
+const maxReason = 2000
 
 // xmlValues collects the texts of the elements that are known. ParER puts the
 // receipt itself as text into an element of its answer: it is read too.
@@ -271,12 +277,12 @@ func (k *keeper) take(ctx context.Context, c register.Closing, b []byte) (regist
 	a := register.Advance{From: register.ClosingDelivered, To: register.ClosingRejected, Files: []register.ClosingFile{f},
 		Detail: map[string]string{"receipt": f.Name, "reference": clipped(r.Reference), "date": clipped(r.At)}}
 	if r.Signer != "" {
-		a.Detail["signer"] = r.Signer
+		a.Detail["signer"] = clippedTo(r.Signer, maxReason)
 	}
 	if r.Accepted {
 		a.To = register.ClosingAccepted
 	} else {
-		a.Detail["reason"] = or(clipped(r.Reason), "senza motivo")
+		a.Detail["reason"] = or(clippedTo(r.Reason, maxReason), "senza motivo")
 	}
 	return k.record(ctx, c, a)
 }

@@ -219,8 +219,15 @@ func TestReceiptOfAnOlderVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, c := delivered(t)
 		first, _ := c.File(register.FilePackage)
-		if _, err := h.archive.Receive(t.Context(), manager, org, book, c.ID, []byte(strings.Replace(positive(c), "accettato", "respinto", 1))); err != nil {
+		reason := "UD-002-001:\u202e " + strings.Repeat("il metadato non corrisponde a quanto concordato; ", 10) + "fine"
+		refusal := strings.Replace(positive(c), "accettato</Esito>", "respinto</Esito><Motivo>"+reason+"</Motivo>", 1)
+		refused, err := h.archive.Receive(t.Context(), manager, org, book, c.ID, []byte(refusal))
+		if err != nil {
 			t.Fatal(err)
+		}
+		// The whole reason, and nothing in it that turns the text round.
+		if got := refused.Steps[len(refused.Steps)-1].Detail["reason"]; !strings.HasSuffix(got, "fine") || strings.Contains(got, "\u202e") {
+			t.Errorf("its reason is %q", got)
 		}
 		h.setup.Organizations[0].TaxCode = "80099999999" // so that the next package differs
 		if err := h.office.Reload(t.Context(), h.setup); err != nil {

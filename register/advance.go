@@ -64,6 +64,10 @@ func (d *draft) advance(id string, s Advance) (c Closing, moved bool, err error)
 		d.recordClosing(Actor{User: systemUser}, c, closingChange{Change: t.Step, State: c.State, Reason: t.Detail})
 		return c, c.State == ClosingFailed, nil
 	}
+	detail := make(map[string]string, len(s.Detail))
+	for key, text := range s.Detail {
+		detail[key] = tidy(text, maxNotes) // some of it comes from outside
+	}
 	for _, f := range s.Files {
 		if slices.ContainsFunc(c.Files, func(g ClosingFile) bool { return g.Name == f.Name }) {
 			return c, false, fmt.Errorf("%w: it has a file %s already", ErrState, f.Name)
@@ -81,11 +85,11 @@ func (d *draft) advance(id string, s Advance) (c Closing, moved bool, err error)
 	if s.To != "" {
 		c.Reached, what.Change = s.To, string(s.To)
 	}
-	if s.To != "" || len(s.Detail) > 0 {
-		c.Steps = append(c.Steps, ClosingStep{State: c.Reached, At: d.at, By: systemUser, Detail: s.Detail})
+	if s.To != "" || len(detail) > 0 {
+		c.Steps = append(c.Steps, ClosingStep{State: c.Reached, At: d.at, By: systemUser, Detail: detail})
 	}
 	c.State, c.Trouble = c.Reached, nil
-	what.State, what.Reason = c.State, s.Detail["reason"]
+	what.State, what.Reason = c.State, detail["reason"]
 	d.recordClosing(Actor{User: systemUser}, c, what)
 	return c, s.To != "", nil
 }

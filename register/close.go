@@ -73,6 +73,9 @@ func (o *Office) NextClosing(ctx context.Context, a Actor, org, register, throug
 	if err != nil {
 		return nil, err
 	}
+	if err := b.zoneKept(ctx); err != nil {
+		return nil, err
+	}
 	now, err := b.legalNow(ctx)
 	if err != nil {
 		return nil, err

@@ -405,6 +405,30 @@ func TestClosingWithTheClockBehind(t *testing.T) {
 	})
 }
 
+// Days are those of the zone in which the numbers were given.
+func TestClosingInAnotherZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openAt(t, register.ClosingRules{EmptyDays: "none"})
+		until(at(3, 9))
+		d.confirmed("one")
+		until(at(4, 9))
+		d.setup.Location = time.FixedZone("Asia/Tokyo", 9*3600)
+		if err := d.Reload(t.Context(), d.setup); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := d.NextClosing(t.Context(), manager, org, book, ""); !errors.Is(err, register.ErrUnavailable) || !strings.Contains(err.Error(), "time zone") {
+			t.Errorf("in another zone it closes %+v, %v", c, err)
+		}
+		d.setup.Location = rome
+		if err := d.Reload(t.Context(), d.setup); err != nil {
+			t.Fatal(err)
+		}
+		if made := d.closeThrough(""); closingIDs(made) != "2000-01-03.0" {
+			t.Errorf("closed %s", closingIDs(made))
+		}
+	})
+}
+
 func TestOnlyWhoManagesCloses(t *testing.T) {
 	d := openAt(t, register.ClosingRules{EmptyDays: "none"})
 	for _, a := range []register.Actor{operator, auditor} {

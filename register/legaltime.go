@@ -1,6 +1,7 @@
 package register
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -76,6 +77,16 @@ func (d *draft) dayOpen(b *book, day string) error {
 		return fmt.Errorf("%w: %s was closed; nothing more is registered or annulled until midnight", ErrClosedDay, day)
 	}
 	return nil
+}
+
+// zoneKept refuses to close days in another zone than numbers were given in: an
+// entry would stand in the daily register of another day than its own.
+func (b *book) zoneKept(ctx context.Context) error {
+	var zone string
+	if _, err := readRow(ctx, b.journal, rowSetting, settingZone, &zone); err != nil {
+		return err
+	}
+	return sameZone(zone, b.loc)
 }
 
 // sameZone refuses to number in another zone than before; an empty one means
