@@ -135,9 +135,16 @@ type Ingest struct {
 
 // PEC says whom to believe.
 type PEC struct {
-	// Trust lists PEM files, or directories of them: certificates of the PEC
-	// providers' issuers. Empty: nothing can be certified.
+	// Trust lists PEM files with certificates of the PEC providers' issuers,
+	// signed trusted lists (ETSI TS 119 612, ending in .xml), or directories of
+	// both. Empty: nothing can be certified.
 	Trust []string `yaml:"trust" path:"file"`
+	// TrustListSigners lists PEM files, or directories of them: the certificates
+	// that may have signed the trusted lists.
+	TrustListSigners []string `yaml:"trust_list_signers" path:"file"`
+	// CRL lists files with certificate revocation lists (PEM or DER), or
+	// directories of them.
+	CRL []string `yaml:"crl" path:"file"`
 }
 
 // Closing says when and how days are closed.

@@ -72,6 +72,7 @@ func TestExampleLoads(t *testing.T) {
 	c.Organizations, c.Include = nil, nil
 	want := Default()
 	want.HTTP.TrustedProxies, want.PEC.Trust = []string{}, []string{}
+	want.PEC.TrustListSigners, want.PEC.CRL = []string{}, []string{}
 	want.Closing.Holidays, want.Closing.Timestamp.Others = []string{}, []Authority{}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("the example does not show the defaults:\n got %+v\nwant %+v", *c, want)
@@ -114,7 +115,7 @@ organizations:
 }
 
 func TestPathsAreRelativeToTheirFile(t *testing.T) {
-	file := write(t, "c.yaml", "data_dir: data\npec: {trust: [ca, /etc/ca.pem]}\ninclude: [d/*.yaml]\nhttp: {tls: {cert_file: c, key_file: \"${CREDENTIALS_DIRECTORY}/k\"}}\nclosing: {deliver: {path: out}}\n",
+	file := write(t, "c.yaml", "data_dir: data\npec: {trust: [ca, /etc/ca.pem], trust_list_signers: [s.pem], crl: [crl]}\ninclude: [d/*.yaml]\nhttp: {tls: {cert_file: c, key_file: \"${CREDENTIALS_DIRECTORY}/k\"}}\nclosing: {deliver: {path: out}}\n",
 		"d/one.yaml", minimal)
 	c, err := Load(file)
 	if err != nil {
@@ -127,6 +128,8 @@ func TestPathsAreRelativeToTheirFile(t *testing.T) {
 		c.PEC.Trust[0]:                           filepath.Join(dir, "ca"),
 		c.PEC.Trust[1]:                           "/etc/ca.pem",
 		r.PEC.Trust[0]:                           filepath.Join(dir, "ca"),
+		r.PEC.TrustListSigners[0]:                filepath.Join(dir, "s.pem"),
+		r.PEC.CRL[0]:                             filepath.Join(dir, "crl"),
 		c.HTTP.TLS.CertFile:                      filepath.Join(dir, "c"),
 		r.Closing.Deliver.Path:                   filepath.Join(dir, "out"),
 		string(c.HTTP.TLS.KeyFile):               "${CREDENTIALS_DIRECTORY}/k",
@@ -153,7 +156,7 @@ func TestIncludedFilesAreAppended(t *testing.T) {
 
 func TestClosingAndPECOverrideKeyByKey(t *testing.T) {
 	c := load(t, "c.yaml", `
-pec: {trust: [/a, /b]}
+pec: {trust: [/a, /b], crl: [/l]}
 segnatura: "{number} {date}"
 closing:
   auto_at: "16:00"
@@ -192,7 +195,7 @@ organizations:
 	if ts := third.Closing.Timestamp; ts.Username != "u" || ts.Policy != "1.2.4" || !third.Closing.Test || a.Closing.Test {
 		t.Errorf("register c: %+v", third.Closing)
 	}
-	if got := strings.Join(a.PEC.Trust, " "); got != "/c" {
+	if got := strings.Join(append(a.PEC.Trust, a.PEC.CRL...), " "); got != "/c /l" {
 		t.Errorf("trust of a: %s", got)
 	}
 	if got := strings.Join(b.PEC.Trust, " ") + strings.Join(c.PEC.Trust, " "); got != "/a /b/a /b" {

@@ -89,7 +89,7 @@ func (v *validator) register(path string, o *Organization, r *Register) {
 // inForce checks what may be repeated, where it differs from what is
 // inherited: a mistake is reported once, where it was made.
 func (v *validator) inForce(path string, pec, pecAbove PEC, closing, closingAbove Closing, segnatura, segnaturaAbove string) {
-	if strings.Join(pec.Trust, "\n") != strings.Join(pecAbove.Trust, "\n") {
+	if !reflect.DeepEqual(pec, pecAbove) {
 		v.trust(path+".pec", pec)
 	}
 	if !reflect.DeepEqual(closing, closingAbove) {

@@ -107,8 +107,13 @@ func (v *validator) ingest(in Ingest) {
 }
 
 func (v *validator) trust(path string, p PEC) {
-	for i, name := range p.Trust {
-		v.required(fmt.Sprintf("%s.trust[%d]", path, i), name)
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"trust", p.Trust}, {"trust_list_signers", p.TrustListSigners}, {"crl", p.CRL}} {
+		for i, name := range list.names {
+			v.required(fmt.Sprintf("%s.%s[%d]", path, list.key, i), name)
+		}
 	}
 }
 

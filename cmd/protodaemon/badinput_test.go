@@ -32,6 +32,11 @@ var badInputs = map[string]func(*testing.T) (status, said string){
 	"trust anchor that is not there": func(t *testing.T) (string, string) {
 		return serveEdited(t, "trust: []", "trust: [none.pem]")
 	},
+	"trusted list without its signer": func(t *testing.T) (string, string) {
+		list := filepath.Join(t.TempDir(), "it.xml")
+		writeFile(t, list, `<TrustServiceStatusList xmlns="http://uri.etsi.org/02231/v2#"/>`)
+		return serveEdited(t, "trust: []", "trust: ["+list+"]")
+	},
 	"data directory that cannot be written": func(t *testing.T) (string, string) {
 		return serveEdited(t, "/data\n", "/secret/data\n") // a file is in the way, for root too
 	},

@@ -5,21 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/protodaemon/protodaemon/ingest"
+	"github.com/protodaemon/protodaemon/pec"
 )
 
 // checksAtOnce bounds the logins that run at a time.
 const checksAtOnce = 8
 
+// trusted is how many are trusted by a register at present.
+type trusted struct {
+	Organization string `json:"organization"`
+	Register     string `json:"register"`
+	pec.TrustCount
+}
+
 // checked is what "check" prints.
 type checked struct {
 	OK        bool                 `json:"ok"`
 	Warnings  []string             `json:"warnings"`
+	Trust     []trusted            `json:"trust"`
 	Mailboxes []ingest.ProbeResult `json:"mailboxes"`
 }
 
@@ -29,8 +40,9 @@ func checkCommand() *cobra.Command {
 		Use:   "check --config FILE",
 		Short: "Validate the configuration and try every mailbox",
 		Long: `Validates the configuration, logs in to every mailbox, and shows what its
-server can do and where the folders are. Opens nothing for writing. Warns when
-no trust anchor is configured. Exit status 1 if any mailbox fails.
+server can do and where the folders are. Opens nothing for writing. Counts whom
+is trusted, and warns when no trust anchor is configured, or a trusted list or
+revocation list has run out. Exit status 1 if any mailbox fails.
 
 With --echo it also proves that news arrives: in a temporary folder that it
 creates and deletes, never in the watched one.`,
@@ -40,11 +52,11 @@ creates and deletes, never in the watched one.`,
 			if err != nil {
 				return err
 			}
-			boxes, err := trustedMailboxes(cfg)
+			trust, err := loadTrust(cfg)
 			if err != nil {
 				return err
 			}
-			c := check(cmd.Context(), boxes, echo)
+			c := check(cmd.Context(), trust.mailboxes(cfg), echo)
 			if err := cmd.Context().Err(); err != nil {
 				return err
 			}
@@ -64,12 +76,9 @@ creates and deletes, never in the watched one.`,
 
 // check tries all mailboxes, in the order of the configuration.
 func check(ctx context.Context, boxes []ingest.Mailbox, echo bool) checked {
-	c := checked{OK: true, Warnings: []string{}, Mailboxes: make([]ingest.ProbeResult, len(boxes))}
+	c := checked{OK: true, Warnings: []string{}, Trust: []trusted{}, Mailboxes: make([]ingest.ProbeResult, len(boxes))}
 	for _, m := range boxes {
-		if m.Kind == "pec" && m.Trust.Empty() {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("%s/%s: pec.trust is empty: no message will be certified; put the certificate of the PEC providers' issuer there (README)",
-				m.Organization, m.ID))
-		}
+		c.trust(m, time.Now())
 	}
 	var tries errgroup.Group
 	tries.SetLimit(checksAtOnce)
@@ -84,6 +93,29 @@ func check(ctx context.Context, boxes []ingest.Mailbox, echo bool) checked {
 		c.OK = c.OK && m.OK
 	}
 	return c
+}
+
+// trust tells whom the register of a mailbox trusts, and what is amiss there.
+func (c *checked) trust(m ingest.Mailbox, now time.Time) {
+	t := trusted{m.Organization, m.Register, m.Trust.Count(now)}
+	switch {
+	case m.Kind != "pec":
+	case m.Trust.Empty():
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s/%s: pec.trust is empty: no message will be certified; put the certificate of the PEC providers' issuer there (README)",
+			m.Organization, m.ID))
+	case t.Providers == 0:
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s/%s: pec.trust has no certificate in a PEM file: no PEC will be certified; put that of the PEC providers' issuer there (README)",
+			m.Organization, m.ID))
+	}
+	if slices.ContainsFunc(c.Trust, func(o trusted) bool { return o.Organization == t.Organization && o.Register == t.Register }) {
+		return
+	}
+	c.Trust = append(c.Trust, t)
+	for _, warning := range m.Trust.Warnings(now) {
+		if !slices.Contains(c.Warnings, warning) {
+			c.Warnings = append(c.Warnings, warning)
+		}
+	}
 }
 
 // err names the mailboxes that failed, one a line.
@@ -101,6 +133,10 @@ func printChecked(w io.Writer, c checked) error {
 	var b strings.Builder
 	for _, warning := range c.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	for _, t := range c.Trust {
+		fmt.Fprintf(&b, "%s/%s trusts %d issuers of PEC providers, %d registered mail services, %d qualified CAs, %d time stamping authorities; %d trusted lists, %d revocation lists\n",
+			t.Organization, t.Register, t.Providers, t.Services, t.Persons, t.Stamps, t.Lists, t.CRLs)
 	}
 	for _, m := range c.Mailboxes {
 		writeMailbox(&b, m)

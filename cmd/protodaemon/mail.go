@@ -1,15 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/protodaemon/protodaemon/configs"
 	"github.com/protodaemon/protodaemon/ingest"
-	"github.com/protodaemon/protodaemon/pec"
 )
 
 func ingestOptions(cfg *configs.Config, s *system, boxes []ingest.Mailbox, metrics prometheus.Registerer, log *slog.Logger) ingest.Options {
@@ -34,25 +31,6 @@ func mailboxesOf(cfg *configs.Config) []ingest.Mailbox {
 		}
 	}
 	return boxes
-}
-
-// trustedMailboxes are the mailboxes with the trust anchors of their registers.
-func trustedMailboxes(cfg *configs.Config) ([]ingest.Mailbox, error) {
-	boxes := mailboxesOf(cfg)
-	loaded := map[string]*pec.Trust{} // registers mostly name the same files
-	for i, m := range boxes {
-		_, r := cfg.Find(m.Organization, m.Register)
-		files := strings.Join(r.PEC.Trust, "\n")
-		if loaded[files] == nil {
-			trust, err := pec.LoadTrust(pec.TrustFiles{Anchors: r.PEC.Trust})
-			if err != nil {
-				return nil, usageError{fmt.Errorf("organization %s, register %s: pec.trust: %w", m.Organization, m.Register, err)}
-			}
-			loaded[files] = trust
-		}
-		boxes[i].Trust = loaded[files]
-	}
-	return boxes, nil
 }
 
 func mailboxOf(org, book string, m configs.Mailbox) ingest.Mailbox {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +20,10 @@ import (
 )
 
 func parseCommand() *cobra.Command {
-	var trust []string
+	var trust pec.TrustFiles
 	var jsonl bool
 	cmd := &cobra.Command{
-		Use:   "parse [--trust PATH]... [--jsonl] FILE…|DIR",
+		Use:   "parse [--trust PATH]... [--trust-list-signer PATH]... [--crl PATH]... [--jsonl] FILE…|DIR",
 		Short: "Analyse messages as ingestion would, and print what they say",
 		Long: `parse reads messages from files, or all the files below a directory, and
 prints one JSON document for each: kind, subject, authenticity, signature,
@@ -31,7 +32,8 @@ Files are analysed in parallel and printed in the order of their paths.
 
 A broken or hostile message is analysed all the same and its warnings say what
 is wrong; the exit status is 1 only when a file cannot be read. Without --trust
-nothing is ever "certified".`,
+nothing is ever "certified". Trusted lists and revocation lists are read from
+files; nothing is fetched.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("which message? name a file or a directory; see: %s --help", cmd.CommandPath())}
@@ -39,9 +41,12 @@ nothing is ever "certified".`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			anchors, err := pec.LoadTrust(pec.TrustFiles{Anchors: trust})
+			anchors, err := pec.LoadTrust(trust)
 			if err != nil {
 				return usageError{err}
+			}
+			for _, warning := range anchors.Warnings(time.Now()) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", warning)
 			}
 			files, unreadable := messageFiles(args)
 			out := cmd.OutOrStdout()
@@ -51,7 +56,9 @@ nothing is ever "certified".`,
 			return errors.Join(unreadable, err)
 		},
 	}
-	cmd.Flags().StringArrayVar(&trust, "trust", nil, "PEM file or directory of trust anchors (repeatable)")
+	cmd.Flags().StringArrayVar(&trust.Anchors, "trust", nil, "PEM file of trust anchors, signed trusted list (.xml), or directory of them (repeatable)")
+	cmd.Flags().StringArrayVar(&trust.ListSigners, "trust-list-signer", nil, "PEM file or directory: who may sign the trusted lists (repeatable)")
+	cmd.Flags().StringArrayVar(&trust.CRLs, "crl", nil, "revocation list, or directory of them (repeatable)")
 	cmd.Flags().BoolVar(&jsonl, "jsonl", false, "print one line a message")
 	return cmd
 }

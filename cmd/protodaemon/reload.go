@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"sync"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -20,8 +21,11 @@ import (
 type reloader struct {
 	system *system
 	mail   *ingest.Ingest
+	trust  *trust
 	load   func() (*configs.Config, error)
 	log    *slog.Logger
+
+	mailboxes sync.Mutex // of what mail is told: the latest is the last
 }
 
 func (r *reloader) run(ctx context.Context) error {
@@ -51,7 +55,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	boxes, err := trustedMailboxes(cfg)
+	trust, err := loadTrust(cfg)
 	if err != nil {
 		return err
 	}
@@ -69,8 +73,22 @@ func (r *reloader) reload(ctx context.Context) error {
 	if err := r.system.archive.Reload(archiveRegisters(cfg)); err != nil {
 		return err
 	}
+	r.mailboxes.Lock()
+	defer r.mailboxes.Unlock()
 	r.system.config.Store(cfg)
-	r.mail.Reload(boxes)
+	r.trust.replace(trust)
+	r.mail.Reload(r.trust.mailboxes(cfg))
+	return nil
+}
+
+// watchTrust takes over changed files of trust anchors, trusted lists and
+// revocation lists until ctx ends.
+func (r *reloader) watchTrust(ctx context.Context) error {
+	r.trust.watch(ctx, trustEvery, func() {
+		r.mailboxes.Lock()
+		defer r.mailboxes.Unlock()
+		r.mail.Reload(r.trust.mailboxes(r.system.config.Load()))
+	})
 	return nil
 }
 

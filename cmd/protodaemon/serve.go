@@ -64,11 +64,12 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 	parts, ctx := errgroup.WithContext(ctx)
 	defer endWithin(ctx, stopPatience, log)()
 
-	boxes, err := trustedMailboxes(cfg)
+	trust, err := loadTrust(cfg)
 	if err != nil {
 		return err
 	}
 	metrics := newMetrics()
+	trust.watched(metrics, log)
 	sys, err := openSystem(ctx, cfg, log, metrics)
 	if err != nil {
 		return err
@@ -84,12 +85,12 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 	if err != nil {
 		return usageError{err}
 	}
-	mail, err := ingest.New(ingestOptions(cfg, sys, boxes, metrics, log))
+	mail, err := ingest.New(ingestOptions(cfg, sys, trust.mailboxes(cfg), metrics, log))
 	if err != nil {
 		return err
 	}
 	orders := control{listener: doors.control, path: filepath.Join(cfg.DataDir, controlName), run: sys.run, log: log}
-	again := reloader{system: sys, mail: mail, load: load, log: log}
+	again := reloader{system: sys, mail: mail, trust: trust, load: load, log: log}
 
 	parts.Go(func() error { return unlessEnded(ctx, mail.Run(ctx)) })
 	parts.Go(func() error { return sys.archive.Run(ctx) })
@@ -99,6 +100,7 @@ func serve(ctx context.Context, cfg *configs.Config, load func() (*configs.Confi
 	}
 	parts.Go(func() error { return orders.serve(ctx) })
 	parts.Go(func() error { return again.run(ctx) })
+	parts.Go(func() error { return again.watchTrust(ctx) })
 	parts.Go(func() error { return feedWatchdog(ctx, log, sys.answers) })
 
 	log.Info("serving", "address", doors.web.Addr().String(), "data_dir", cfg.DataDir, "version", thisBuild().version)
