@@ -94,6 +94,7 @@ type Archive struct {
 	metrics  *metrics
 	// composing bounds how many days are written at a time: each takes memory.
 	composing chan struct{}
+	looking   chan struct{} // at evidence that may expire
 
 	vault vault
 
@@ -111,8 +112,8 @@ const atOnce = 2
 func New(o Options) (*Archive, error) {
 	a := &Archive{
 		office: o.Office, location: o.Location, software: o.Software, log: o.Log,
-		composing: make(chan struct{}, atOnce),
-		changed:   make(chan struct{}, 1),
+		composing: make(chan struct{}, atOnce), looking: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -41,12 +41,15 @@ func (k *keeper) renew(ctx context.Context) (time.Time, error) {
 		return again, err
 	}
 	defer release()
-	expiring, err := k.expiring(ctx, time.Now().Add(renewBefore))
-	if err != nil || len(expiring) == 0 || len(k.conf.Authorities) == 0 {
+	look, err := k.look(ctx, time.Now().Add(renewBefore))
+	if err != nil || len(look.expiring) == 0 || len(k.conf.Authorities) == 0 {
 		return again, err
 	}
-	for batch := range slices.Chunk(expiring, renewAtOnce) {
-		err := k.renewTogether(ctx, batch)
+	for batch := range slices.Chunk(look.expiring, renewAtOnce) {
+		err := errNoGain
+		if look.mayGain(batch[0]) {
+			err = k.renewTogether(ctx, batch)
+		}
 		if errors.Is(err, errNoGain) {
 			return time.Now().Add(renewGain), err
 		}
@@ -54,30 +57,52 @@ func (k *keeper) renew(ctx context.Context) (time.Time, error) {
 			return time.Now().Add(retryMax), fmt.Errorf("renewing the evidence of %d closings: %w", len(batch), err)
 		}
 	}
-	_, err = k.expiring(ctx, time.Now()) // what it rests on now
+	_, err = k.look(ctx, time.Now()) // what it rests on now
 	return again, err
 }
 
-// expiring lists the closings whose evidence expires before a time, oldest
-// first, and keeps when the first of all does.
-func (k *keeper) expiring(ctx context.Context, before time.Time) (found []register.Closing, err error) {
+// look is what a look at the evidence of a register's closings finds.
+type look struct {
+	expiring    []register.Closing // oldest first
+	newest, end time.Time          // of the newest stamp: when it was made, when its certificate expires
+}
+
+// mayGain tells whether a new stamp may hold longer than that of a closing: one
+// of these days says already what certificate the authority stamps with, and
+// stamps cost money.
+func (l look) mayGain(c register.Closing) bool {
+	return time.Since(l.newest) > renewGain || l.end.Sub(evidenceUntil(c)) >= renewGain
+}
+
+// look looks for the closings whose evidence expires before a time, and keeps
+// when the first of all does. One register is looked at at a time: each takes
+// memory.
+func (k *keeper) look(ctx context.Context, before time.Time) (l look, err error) {
+	release, err := hold(ctx, k.archive.looking)
+	if err != nil {
+		return l, err
+	}
+	defer release()
 	var soonest time.Time
-	q := register.ClosingQuery{Limit: 500}
+	q := register.ClosingQuery{Limit: 100}
 	for {
 		page, err := k.archive.office.Closings(ctx, register.System(), k.name.organization, k.name.register, q)
 		if err != nil {
-			return nil, err
+			return l, err
 		}
 		for _, c := range page.Items {
-			end := evidenceUntil(c)
+			made, end := newestStamp(c)
 			if end.IsZero() {
 				continue
 			}
 			if soonest.IsZero() || end.Before(soonest) {
 				soonest = end
 			}
+			if made.After(l.newest) {
+				l.newest, l.end = made, end
+			}
 			if end.Before(before) {
-				found = append(found, c)
+				l.expiring = append(l.expiring, c)
 			}
 		}
 		if q.Cursor = page.Next; q.Cursor == "" {
@@ -87,21 +112,26 @@ func (k *keeper) expiring(ctx context.Context, before time.Time) (found []regist
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.evidence = soonest
-	slices.Reverse(found)
-	return found, nil
+	slices.Reverse(l.expiring)
+	return l, nil
 }
 
-// evidenceUntil is when the certificate of a closing's newest time stamp
-// expires; zero when it has none.
-func evidenceUntil(c register.Closing) (end time.Time) {
+// newestStamp is when a closing's newest time stamp was made and when its
+// certificate expires; zero when it has none.
+func newestStamp(c register.Closing) (made, end time.Time) {
 	for _, s := range c.Steps {
 		if s.Detail["authority"] == "" {
 			continue
 		}
 		if at, err := time.Parse(time.RFC3339, s.Detail["not_after"]); err == nil {
-			end = at
+			made, end = s.At, at
 		}
 	}
+	return made, end
+}
+
+func evidenceUntil(c register.Closing) time.Time {
+	_, end := newestStamp(c)
 	return end
 }
 
