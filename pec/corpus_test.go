@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -90,9 +91,10 @@ func checkKnown(t *testing.T, e sample.Expect, a *pec.Analysis) {
 // flat joins lines.
 func flat(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// checkTrick: the verdict is exactly the one that the trick's maker knows; what
-// is certified, or was signed and could not be judged, shows what the honest
-// message shows, and the trick's own words nowhere.
+// checkTrick: the verdict is exactly the one that the trick's maker knows. What is
+// certified shows what the honest message shows, and so does what the provider's
+// signature still fits, whatever else is wrong with it; what stands as a
+// certified message inside something else is judged for itself.
 func checkTrick(t *testing.T, m sample.Message, a, genuine *pec.Analysis) {
 	t.Helper()
 	e, got := m.Expect, codes(a)
@@ -100,19 +102,24 @@ func checkTrick(t *testing.T, m sample.Message, a, genuine *pec.Analysis) {
 		t.Errorf("%s %s %s %v, want %s %s %s %v\nsignature %+v\nwarnings %+v", a.Kind, a.Authenticity, a.Signature.Status, got,
 			m.Kind, e.Authenticity, e.Status, want, a.Signature, a.Warnings)
 	}
-	if a.Authenticity != pec.Certified {
-		return
+	fits := a.Signature.Status == pec.SignatureValid || a.Signature.Status == pec.SignatureUntrusted
+	if a.Authenticity == pec.Certified || m.Keyless && fits && a.Kind == genuine.Kind {
+		if shown, honest := signedWords(t, a), signedWords(t, genuine); shown != honest {
+			t.Errorf("what is shown is not what was signed:\n got %s\nwant %s", shown, honest)
+		}
 	}
-	if shown, honest := certifiedWords(t, a), certifiedWords(t, genuine); shown != honest {
-		t.Errorf("what is shown is not what was signed:\n got %s\nwant %s", shown, honest)
+	if slices.Contains(got, pec.PECWrapped) {
+		if len(a.Contained) != 1 || a.Contained[0].Authenticity != pec.Certified || !reflect.DeepEqual(a.Contained[0].PEC, genuine.PEC) {
+			t.Errorf("the certified message inside is judged as %+v", a.Contained)
+		}
 	}
 }
 
-// certifiedWords is all that an analysis shows as certified.
-func certifiedWords(t *testing.T, a *pec.Analysis) string {
+// signedWords is all that an analysis shows of what the signature covers.
+func signedWords(t *testing.T, a *pec.Analysis) string {
 	t.Helper()
 	shown := *a
-	shown.SHA256, shown.Size, shown.EnvelopeSubject, shown.Warnings, shown.Signature = "", 0, "", nil, pec.Signature{}
+	shown.SHA256, shown.Size, shown.EnvelopeSubject, shown.Warnings, shown.Signature, shown.Authenticity = "", 0, "", nil, pec.Signature{}, ""
 	b, err := json.Marshal(shown)
 	if err != nil {
 		t.Fatal(err)

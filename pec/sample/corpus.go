@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	mathrand "math/rand/v2"
+	"path"
 	"slices"
 	"time"
 )
@@ -27,10 +28,10 @@ type Corpus struct {
 // CorpusOptions say which corpus is made.
 type CorpusOptions struct {
 	Seed     uint64
-	Messages int       // at least one of each of CorpusKinds when it allows
+	Messages int       // default one of each kind
 	Now      time.Time // when the first message is sent; default the present
 	Large    bool      // attachments as large as in a real mailbox, not of a few kilobytes
-	Only     []string  // kinds, by Message.Of; empty: all
+	Only     []string  // kinds, by Message.Of, a star for any text; empty: all
 }
 
 // CorpusKinds is how many kinds of message a corpus has.
@@ -50,9 +51,12 @@ func NewCorpus(o CorpusOptions) (*Corpus, error) {
 	if err := c.found(o.Now); err != nil {
 		return nil, fmt.Errorf("making the providers of a corpus: %w", err)
 	}
-	list := slices.DeleteFunc(slices.Clone(corpusKinds), func(k kind) bool { return len(o.Only) > 0 && !slices.Contains(o.Only, k.name) })
+	list := slices.DeleteFunc(slices.Clone(corpusKinds), func(k kind) bool { return !o.has(k.name) })
 	if len(list) == 0 {
 		return nil, fmt.Errorf("a corpus of %q: there are no such kinds", o.Only)
+	}
+	if o.Messages == 0 {
+		o.Messages = len(list)
 	}
 	m := &mixer{r: mathrand.New(mathrand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)), small: !o.Large, corpus: c}
 	for i := range o.Messages {
@@ -72,6 +76,14 @@ func NewCorpus(o CorpusOptions) (*Corpus, error) {
 		c.Messages = append(c.Messages, one)
 	}
 	return c, nil
+}
+
+// has tells that a kind is asked for.
+func (o CorpusOptions) has(kind string) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(pattern string) bool {
+		ok, err := path.Match(pattern, kind)
+		return ok && err == nil
+	})
 }
 
 // found makes two hierarchies, as they are found: providers whose issuing CA is

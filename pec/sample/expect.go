@@ -22,6 +22,9 @@ type Message struct {
 	// a trick Expect tells kind, authenticity, status and warnings. What a reader
 	// shows of it as certified has to be what it shows of Genuine.
 	Genuine []byte
+	// Keyless: the trick needs nobody's key. Whatever signature still fits such a
+	// message covers what Genuine says.
+	Keyless bool
 
 	// Time is when its signature has to be judged: the event's.
 	Time time.Time

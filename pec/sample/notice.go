@@ -158,6 +158,10 @@ func (d *Dispatch) day() string { return d.time.Format("02/01/2006 alle ore 15:0
 
 // Anomaly is the busta di anomalia round ordinary mail that came in (§3.2.2).
 func (p *Provider) Anomaly(received []byte, at time.Time) ([]byte, error) {
+	return p.anomaly(p.options.Dialect, received, at)
+}
+
+func (p *Provider) anomaly(d Dialect, received []byte, at time.Time) ([]byte, error) {
 	m, err := mail.ReadMessage(bytes.NewReader(received))
 	if err != nil {
 		return nil, fmt.Errorf("reading the message received: %w", err)
@@ -166,7 +170,6 @@ func (p *Provider) Anomaly(received []byte, at time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading its From: %w", err)
 	}
-	d := p.options.Dialect
 	header := []string{
 		d.field("X-Trasporto", "errore"),
 		d.field("Date", at.Format(time.RFC1123Z)),
@@ -179,5 +182,5 @@ func (p *Provider) Anomaly(received []byte, at time.Time) ([]byte, error) {
 		header = append(header, d.field("Message-ID", id))
 	}
 	text := d.text("Anomalia nel messaggio\n\nIl messaggio \"" + decodeSubject(m.Header.Get("Subject")) + "\" non è certificato.\n")
-	return p.Sign(append(header, d.Extra...), joined("mixed", "pec", text, d.original(received)))
+	return p.signed(d, append(header, d.Extra...), joined("mixed", "pec", text, d.original(received)), Form{}, p.signer())
 }

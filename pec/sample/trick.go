@@ -57,12 +57,18 @@ func unsigned(codes ...string) verdict {
 }
 
 // trickKinds are all tricks as kinds of a corpus.
-var trickKinds = kindsOf(headerTricks, senderTricks, boundaryTricks, structureTricks, signatureTricks, contentTricks)
+var trickKinds = slices.Concat(
+	kindsOf(true, headerTricks, senderTricks, boundaryTricks, structureTricks),
+	kindsOf(false, signatureTricks, contentTricks))
 
-func kindsOf(tables ...[]trick) []kind {
+func kindsOf(keyless bool, tables ...[]trick) []kind {
 	var all []kind
 	for _, t := range slices.Concat(tables...) {
-		all = append(all, kind{"trucco-" + t.name, t.message})
+		all = append(all, kind{"trucco-" + t.name, func(m *mixer) (Message, error) {
+			one, err := t.message(m)
+			one.Keyless = keyless
+			return one, err
+		}})
 	}
 	return all
 }

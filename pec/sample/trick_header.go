@@ -57,10 +57,11 @@ var headerTricks = []trick{
 		return f.from(n, "X-Ricevuta: avvenuta-consegna", "X-Trasporto: posta-certificata")
 	}, anomalous(pec.TypeDiffers, pec.IdentifierDiffers)},
 	{"busta-per-anomalia", func(f *forge) string {
-		raw, err := f.m.p.Anomaly(f.d.original, f.m.at)
+		raw, err := f.m.p.anomaly(Dialect{}, f.d.original, f.m.at)
 		if err != nil {
 			f.err = err
 		}
+		f.honest.Raw = raw
 		return strings.Replace(string(raw), "X-Trasporto: errore", "X-Trasporto: posta-certificata", 1)
 	}, anomalous(pec.DaticertMissing)},
 	{"content-type-doppio", func(f *forge) string { return f.above("Content-Type: text/plain") }, unsigned(pec.DuplicateHeader)},
