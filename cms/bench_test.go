@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // verifyFile names the file that a process of the tests has to verify instead
@@ -86,15 +87,18 @@ func BenchmarkVerifyLarge(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(size)
 			var peak int64 // KiB
+			var cpu time.Duration
 			for b.Loop() {
 				cmd := exec.Command(args[0], args[1:]...)
 				cmd.Env = append(os.Environ(), verifyFile+"="+path)
 				if said, err := cmd.CombinedOutput(); err != nil {
 					b.Fatalf("%v: %s", err, said)
 				}
+				cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 				peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 			}
 			b.ReportMetric(float64(peak)/1024, "peak-MiB")
+			b.ReportMetric(float64(b.N)*size/1e6/cpu.Seconds(), "MB/cpu-s")
 		})
 	}
 }

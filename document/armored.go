@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -13,9 +14,9 @@ import (
 // round it: some signing programs write .p7m files so.
 
 const (
-	armorBlock = 48 << 10               // decoded bytes between two known places
-	armorRaw   = 2 * armorBlock / 3 * 4 // encoded bytes that such a block may take, with blanks
-	armorLine  = 200                    // of the line that begins PEM
+	armorBlock = 48 << 10                 // decoded bytes between two known places
+	armorRaw   = 3 * (armorBlock / 3 * 4) // encoded bytes that such a block may take, with blanks
+	armorLine  = 200                      // of the line that begins PEM
 )
 
 // armorHead is the beginning of a file in base64, decoded, and where its first
@@ -32,10 +33,10 @@ func armorHead(head []byte) (decoded []byte, from int) {
 	from = len(head) - len(trimmed)
 	var digits []byte
 	for _, c := range trimmed {
-		if blank(c) {
+		if classes[c] == blank {
 			continue
 		}
-		if base64Value(c) < 0 {
+		if classes[c] != digit {
 			break
 		}
 		digits = append(digits, c)
@@ -48,24 +49,30 @@ func armorHead(head []byte) (decoded []byte, from int) {
 	return decoded, from
 }
 
-func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+// armorClass is what a byte is in base64.
+type armorClass uint8
 
-// base64Value is what a digit stands for, -1 when it is none.
-func base64Value(c byte) int {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return int(c - 'A')
-	case 'a' <= c && c <= 'z':
-		return int(c-'a') + 26
-	case '0' <= c && c <= '9':
-		return int(c-'0') + 52
-	case c == '+':
-		return 62
-	case c == '/':
-		return 63
+const (
+	foreign armorClass = iota
+	digit
+	blank
+	final // padding, and the hyphens of PEM's last line
+)
+
+// classes by byte.
+var classes = func() (all [256]armorClass) {
+	for c := range all {
+		switch c := byte(c); {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/':
+			all[c] = digit
+		case c == ' ', c == '\t', c == '\r', c == '\n':
+			all[c] = blank
+		case c == '=', c == '-':
+			all[c] = final
+		}
 	}
-	return -1
-}
+	return all
+}()
 
 // looksArmored tells base64 of something that is read here: signatures and time
 // stamps.
@@ -124,40 +131,50 @@ type armored struct {
 // of PEM, or at the end.
 func dearmor(in Input, from int64) (*armored, error) {
 	a := &armored{in: in, end: in.Size, block: -1}
-	digits, place, buf := int64(0), from, make([]byte, 32<<10)
-	var last [4]byte // digits of the last quantum
-pass:
-	for at := from; at < in.Size; {
+	digits, buf := int64(0), make([]byte, 32<<10)
+	for at := from; at < a.end; {
 		n, err := in.Content.ReadAt(buf[:min(int64(len(buf)), in.Size-at)], at)
 		if n == 0 {
 			return nil, fmt.Errorf("reading it: %w", err)
 		}
-		for k, c := range buf[:n] {
-			switch {
-			case base64Value(c) >= 0:
-				if digits%(armorBlock/3*4) == 0 {
-					place = at + int64(k)
-					a.places = append(a.places, place)
-				}
-				last[digits%4] = c
-				digits++
-			case c == '=' || c == '-':
-				a.end = at + int64(k)
-				break pass
-			case !blank(c):
-				return nil, fmt.Errorf("byte %#x at %d", c, at+int64(k))
-			}
-			if at+int64(k)-place > armorRaw {
-				return nil, errors.New("it has more blanks than digits")
-			}
+		if digits, err = a.index(buf[:n], at, digits); err != nil {
+			return nil, err
 		}
 		at += int64(n)
+		if len(a.places) > 0 && at-a.places[len(a.places)-1] > armorRaw {
+			return nil, errors.New("it has more blanks than digits")
+		}
 	}
 	a.size = digits / 4 * 3
 	if rest := digits % 4; rest > 0 {
 		a.size += rest - 1
 	}
 	return a, nil
+}
+
+// index goes on over bytes that stand at a place, behind so many digits.
+func (a *armored) index(b []byte, at, digits int64) (int64, error) {
+	for k := 0; k < len(b); k++ {
+		from := k
+		for k < len(b) && classes[b[k]] == digit {
+			k++
+		}
+		if mark := int64(len(a.places)) * (armorBlock / 3 * 4); digits+int64(k-from) > mark {
+			a.places = append(a.places, at+int64(from)+mark-digits)
+		}
+		digits += int64(k - from)
+		if k == len(b) {
+			break
+		}
+		switch classes[b[k]] {
+		case final:
+			a.end = at + int64(k)
+			return digits, nil
+		case foreign:
+			return digits, fmt.Errorf("byte %#x at %d", b[k], at+int64(k))
+		}
+	}
+	return digits, nil
 }
 
 // ReadAt implements io.ReaderAt.
@@ -201,10 +218,11 @@ func (a *armored) load(block int) error {
 		return err
 	}
 	digits := a.raw[:0]
-	for _, c := range a.raw {
-		if !blank(c) {
-			digits = append(digits, c)
-		}
+	for line := range bytes.SplitSeq(a.raw, []byte("\n")) {
+		digits = append(digits, bytes.TrimSuffix(line, []byte("\r"))...)
+	}
+	if bytes.IndexByte(digits, ' ') >= 0 || bytes.IndexByte(digits, '\t') >= 0 || bytes.IndexByte(digits, '\r') >= 0 {
+		digits = slices.DeleteFunc(digits, func(c byte) bool { return classes[c] == blank })
 	}
 	var err error
 	a.held, err = base64.RawStdEncoding.AppendDecode(a.held[:0], digits)

@@ -183,7 +183,7 @@ func (p *signatory) openssl(t testing.TB, content []byte, args ...string) []byte
 		t.Fatalf("openssl %v: %v: %s (on Debian: apt-get install openssl)", args, err, said)
 	}
 	out, err := os.ReadFile(filepath.Join(dir, "out"))
-	if err != nil {
+	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
 	return out
