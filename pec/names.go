@@ -1,8 +1,12 @@
 package pec
 
 import (
+	"path"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // extensions name a file that has no name by its type.
@@ -16,16 +20,43 @@ var extensions = map[string]string{
 const nameMax = 200
 
 // fileName is the decoded, safe name of a part, "" without one.
-// Content-Disposition goes before Content-Type (RFC 2183 §2.3).
 func fileName(p *part) string {
 	name, _ := cleanName(rawName(p))
 	return name
 }
 
+// rawName is the decoded name of a part as its sender wrote it.
 func rawName(p *part) string {
-	_, params := parseParams(p.header.get("content-disposition"))
-	for _, name := range []string{params["filename"], p.params["name"]} {
-		if name = decodeWords(name); strings.TrimSpace(name) != "" {
+	for _, name := range namesGiven(p.header.get("content-disposition"), p.header.get("content-type")) {
+		if name = decodeName(name); strings.TrimSpace(name) != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// namesGiven are the names that a part's two fields give it, still encoded, the
+// one that counts first: Content-Disposition goes before Content-Type (RFC 2183
+// §2.3), RFC 2231 before the plain form beside it.
+func namesGiven(disposition, contentType string) [4]string {
+	file, fileExtended := nameParams(disposition, "filename")
+	name, nameExtended := nameParams(contentType, "name")
+	return [4]string{fileExtended, file, nameExtended, name}
+}
+
+// otherName is a name that the part has as well, for programs that read another
+// field or form, when it makes another kind of file of it; "" when all agree.
+func otherName(disposition, contentType string) string {
+	shown := ""
+	for _, name := range namesGiven(disposition, contentType) {
+		if name == "" {
+			continue
+		}
+		name, _ = cleanName(decodeName(name))
+		switch {
+		case shown == "":
+			shown = name
+		case name != "" && !strings.EqualFold(path.Ext(name), path.Ext(shown)):
 			return name
 		}
 	}
@@ -33,7 +64,8 @@ func rawName(p *part) string {
 }
 
 // attachmentName names a leaf for people and file systems; changed tells that
-// the name in the message was unsafe.
+// the name in the message was unsafe. Two attachments may have one name: what
+// tells them apart is Attachment.Part.
 func attachmentName(l leaf) (name string, changed bool) {
 	name, changed = cleanName(rawName(l.part))
 	if name != "" {
@@ -46,27 +78,183 @@ func attachmentName(l leaf) (name string, changed bool) {
 	return "parte-" + l.path + ext, changed
 }
 
-// cleanName keeps the last element of a path and drops what would hide or
-// redirect it: control and bidi characters, leading dots, overlong tails.
-func cleanName(s string) (name string, changed bool) {
-	name = s
-	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
-		name = name[i+1:]
+// wordRounds is how often a name may have been encoded.
+const wordRounds = 3
+
+// decodeName decodes a parameter that is a name: encoded words (more than once,
+// by programs that did not know it was done), percent signs without the star
+// that announces them, and text encoded twice in UTF-8.
+func decodeName(s string) string {
+	for range wordRounds {
+		next := decodeWords(s)
+		if next == s {
+			break
+		}
+		s = next
 	}
-	name = strings.TrimLeft(line(name), ". ")
-	name = strings.TrimRight(name, ". ")
-	name = shorten(name)
-	return name, name != strings.Join(strings.Fields(s), " ")
+	if !strings.ContainsAny(s, " \t") && percentEncoded(s) {
+		if text := percentDecode(s); utf8.ValidString(text) {
+			s = text
+		}
+	}
+	s, _ = undouble(s)
+	return s
 }
 
-// shorten cuts a name before its extension.
+// cleanName makes a name that every file system takes and that says what it is:
+// the last element of a path in Unicode NFC, at most nameMax bytes with its
+// extension, without what hides or reorders it, without leading dots (hidden
+// files) or trailing ones (Windows drops them), without the characters and the
+// device names of Windows. Blanks become single ones, so that they do not push
+// an extension out of sight. Cleaning twice changes nothing. changed tells that
+// the name was unsafe as it stood.
+func cleanName(s string) (name string, changed bool) {
+	if plainName(s) {
+		return s, false
+	}
+	name = lastElement(strings.TrimRight(strings.ToValidUTF8(cutText(s, 4*lineMax), "\uFFFD"), `/\`))
+	name = norm.NFC.String(fewMarks(strings.Join(strings.Fields(strings.Map(nameRune, name)), " ")))
+	name = strings.Trim(name, ". ")
+	if device(name) {
+		name = "_" + name
+	}
+	name = strings.TrimRight(shorten(name), ". ")
+	return name, name != norm.NFC.String(strings.Join(strings.Fields(s), " ")) || blankRun(s)
+}
+
+// blankRunMax is how many blanks people type in a row.
+const blankRunMax = 4
+
+// blankRun tells that blanks push the end of a name away.
+func blankRun(s string) bool {
+	run := 0
+	for _, r := range s {
+		if !unicode.IsSpace(r) {
+			run = 0
+		} else if run++; run > blankRunMax {
+			return true
+		}
+	}
+	return false
+}
+
+// plainName tells the names that are nothing but letters, digits and the signs
+// that are safe everywhere.
+func plainName(s string) bool {
+	if len(s) > nameMax || s == "" {
+		return s == ""
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		safe := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '(' || c == ')' ||
+			(c == '.' || c == ' ') && i > 0 && i < len(s)-1 && s[i-1] != ' '
+		if !safe {
+			return false
+		}
+	}
+	return !device(s)
+}
+
+// lastElement takes the directories off a path. A slash between two digits is
+// part of a number or a date ("n. 12/2026.pdf"), unless the name is a path in
+// other ways too.
+func lastElement(s string) string {
+	if !strings.ContainsAny(s, `/\`) {
+		return s
+	}
+	if !strings.ContainsRune(s, '\\') && !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, ".") {
+		b := []byte(s)
+		for i := 1; i+1 < len(b); i++ {
+			if b[i] == '/' && digit(b[i-1]) && digit(b[i+1]) {
+				b[i] = '-'
+			}
+		}
+		s = string(b)
+	}
+	return s[strings.LastIndexAny(s, `/\`)+1:]
+}
+
+// nameRune replaces what no name may hold: the characters that Windows forbids,
+// and their wide forms, which some programs turn into them.
+func nameRune(r rune) rune {
+	switch {
+	case r < 0x20 && !unicode.IsSpace(r), r == 0x7f:
+		return -1
+	case r < 0x80:
+		if strings.ContainsRune(`<>:"|?*`, r) {
+			return '_'
+		}
+		return r
+	case unicode.IsSpace(r) || r == 0x2800 || r == 0x1680: // braille and ogham have blanks of their own
+		return ' '
+	case strings.ContainsRune("／＼：＊？＂＜＞｜⁄∕∖⧸⧹", r):
+		return '_'
+	case hidden(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+		return -1
+	}
+	return r
+}
+
+// marksMax is how many marks may stand on one letter.
+const marksMax = 8
+
+// fewMarks drops the marks that pile up on a letter beyond what any language
+// writes.
+func fewMarks(s string) string {
+	marks := 0
+	return strings.Map(func(r rune) rune {
+		if r < 0x300 || !unicode.IsMark(r) {
+			marks = 0
+			return r
+		}
+		if marks++; marks > marksMax {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// devices are names that Windows keeps for itself, whatever the extension
+// ("Naming Files, Paths, and Namespaces", Win32 documentation).
+var devices = map[string]bool{
+	"CON": true, "PRN": true, "AUX": true, "NUL": true, "CONIN$": true, "CONOUT$": true, "CLOCK$": true,
+}
+
+func device(name string) bool {
+	stem, _, _ := strings.Cut(name, ".")
+	stem = strings.TrimRight(stem, " ")
+	if len(stem) < 3 || len(stem) > 7 {
+		return false
+	}
+	stem = strings.ToUpper(stem)
+	if devices[stem] {
+		return true
+	}
+	port, ok := strings.CutPrefix(stem, "COM")
+	if !ok {
+		port, ok = strings.CutPrefix(stem, "LPT")
+	}
+	return ok && (len(port) == 1 && digit(port[0]) || port == "¹" || port == "²" || port == "³")
+}
+
+// shorten cuts a name before its extensions.
 func shorten(name string) string {
 	if len(name) <= nameMax {
 		return name
 	}
-	ext := ""
-	if i := strings.LastIndexByte(name, '.'); i > 0 && len(name)-i <= 20 && utf8.ValidString(name[i:]) {
-		ext = name[i:]
+	ext := tail(name)
+	return strings.TrimRight(cutText(name, nameMax-len(ext)), ". ") + ext
+}
+
+// tail is the extension of a name, or the several of them ("pdf.p7m").
+func tail(name string) string {
+	at := len(name)
+	for range 3 {
+		i := strings.LastIndexByte(name[:at], '.')
+		if i <= 0 || at-i < 2 || at-i > 6 && at < len(name) || at-i > 20 || strings.IndexByte(name[i:at], ' ') >= 0 {
+			break
+		}
+		at = i
 	}
-	return cutText(name, nameMax-len(ext)) + ext
+	return name[at:]
 }
