@@ -85,11 +85,9 @@ func (r *reader) senderName(e *envelope) {
 		if strings.HasPrefix(strings.ToLower(from.Address), "posta-certificata@") {
 			continue
 		}
-		for _, word := range strings.FieldsFunc(from.Name, func(c rune) bool { return unicode.IsSpace(c) || strings.ContainsRune("<>()[],;:\"'", c) }) {
-			if _, domain, ok := cutAddress(word); ok && domain != "" && !sameAddress(word, from.Address) {
-				r.warn(SenderNameDiffers, fmt.Sprintf("the sender's name is %q, the address is %q", cutText(from.Name, 200), cutText(from.Address, 200)))
-				return
-			}
+		if displayAddress(from.Name, from.Address) != "" {
+			r.warn(SenderNameDiffers, fmt.Sprintf("the sender's name is %q, the address is %q", cutText(from.Name, 200), cutText(from.Address, 200)))
+			return
 		}
 	}
 }
