@@ -116,6 +116,10 @@ func TestCalendarLines(t *testing.T) {
 			t.Errorf("%.80q: %+v", text, e)
 		}
 	}
+	two := event("SUMMARY:primo\nEND:VEVENT\nBEGIN:VEVENT\nSUMMARY:secondo\nLOCATION:altrove\nORGANIZER:mailto:a@b")
+	if e, _ := readCalendar(t, two); e == nil || e.Summary != "primo" || e.Location+e.Organizer != "" || e.Events != 2 {
+		t.Errorf("the second event is told of in the first: %+v", e)
+	}
 	if e, _ := readCalendar(t, "BEGIN:VCALENDAR\nEND:VCALENDAR\n"); e != nil {
 		t.Errorf("no event: %+v", e)
 	}

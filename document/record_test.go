@@ -274,6 +274,11 @@ func TestRecordListsAreBounded(t *testing.T) {
 	if len(r.Errors) != errorsMax || !slices.Equal(warned, []string{TooMany}) {
 		t.Errorf("%d errors, %v", len(r.Errors), warned)
 	}
+	_, warned = readRecord(t, "", "<FatturaElettronica><FatturaElettronicaHeader/><FatturaElettronicaBody><DatiBeniServizi>"+
+		strings.Repeat("<DatiRiepilogo><Imposta>x</Imposta></DatiRiepilogo>", 1000)+"</DatiBeniServizi></FatturaElettronicaBody></FatturaElettronica>")
+	if len(warned) != warningsMax {
+		t.Errorf("%d warnings", len(warned))
+	}
 }
 
 func TestDigests(t *testing.T) {

@@ -312,6 +312,13 @@ func unpacked(m member) ([]byte, error) {
 	return nil, errClosed
 }
 
+func TestZipWarningsAreBounded(t *testing.T) {
+	_, files, warnings := readZip(input("a.zip", rawZip(slices.Repeat([]rawEntry{{name: "../x"}}, 100)...)), DefaultLimits)
+	if len(files) != 100 || len(warnings) != warningsMax {
+		t.Errorf("%d files, %d warnings", len(files), len(warnings))
+	}
+}
+
 func TestZipOverlaps(t *testing.T) {
 	kernel := packed("kernel", make([]byte, 50_000))
 	entries := []rawEntry{kernel}
