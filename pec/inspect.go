@@ -76,7 +76,7 @@ func (r *reader) inspect(files []*file, t *Trust, at time.Time) {
 		if f.message != nil || !f.content.worth() {
 			continue
 		}
-		f.Facts = document.Inspect(r.ctx, f.input(), document.Options{Anchors: t.Persons(at), Beside: beside(f, files), Limits: left})
+		f.Facts = document.Inspect(r.ctx, f.input(), document.Options{Anchors: t.Persons(at), At: at, Beside: beside(f, files), Limits: left})
 		f.Signed = signed(f.Signatures)
 		spend(&left, f.Facts)
 	}
