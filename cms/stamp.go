@@ -229,18 +229,34 @@ var (
 // authority's certificate, its purpose (timeStamping, critical and alone, RFC
 // 3161 §2.3) and, where roots are given, its chain at the time of the stamp.
 func VerifyStamp(token, digest []byte, roots *x509.CertPool) (Stamp, error) {
-	return VerifyStampOf(token, func(h crypto.Hash) []byte {
+	s, err := VerifyStampOf(token, func(h crypto.Hash) []byte {
 		if h != crypto.SHA256 {
 			return nil
 		}
 		return digest
-	}, roots)
+	})
+	if err != nil || roots == nil {
+		return s, err
+	}
+	return s, s.Trusted(NewChains(), roots)
 }
 
-// VerifyStampOf is VerifyStamp over whatever digest the token has; digest gives
-// that of what should be stamped, nil when it does not have it. The stamp is
-// given also with an error, when the token can be read.
-func VerifyStampOf(token []byte, digest func(crypto.Hash) []byte, roots *x509.CertPool) (Stamp, error) {
+// Trusted looks for the chain of a verified stamp's authority at the time of the
+// stamp; without one the error is ErrUntrustedStamp.
+func (s Stamp) Trusted(chains *Chains, roots *x509.CertPool) error {
+	err := chains.Verify(s.Certificate, s.Certificates, x509.VerifyOptions{
+		Roots: roots, CurrentTime: s.Time, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping},
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUntrustedStamp, err)
+	}
+	return nil
+}
+
+// VerifyStampOf is VerifyStamp over whatever digest the token has, without the
+// chain; digest gives that of what should be stamped, nil when it does not have
+// it. The stamp is given also with an error, when the token can be read.
+func VerifyStampOf(token []byte, digest func(crypto.Hash) []byte) (Stamp, error) {
 	s, sd, err := parseStamp(token)
 	if err != nil {
 		return Stamp{}, err
@@ -261,19 +277,6 @@ func VerifyStampOf(token []byte, digest func(crypto.Hash) []byte, roots *x509.Ce
 	case s.Time.Before(signer.Certificate.NotBefore) || s.Time.After(signer.Certificate.NotAfter):
 		return s, fmt.Errorf("%w: the authority's certificate was valid from %s to %s, the stamp is of %s", ErrMismatch,
 			signer.Certificate.NotBefore.Format(time.RFC3339), signer.Certificate.NotAfter.Format(time.RFC3339), s.Time.Format(time.RFC3339))
-	case roots == nil:
-		return s, nil
-	}
-	others := x509.NewCertPool()
-	for _, c := range sd.Certificates {
-		others.AddCert(c)
-	}
-	_, err = signer.Certificate.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: others, CurrentTime: s.Time,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping},
-	})
-	if err != nil {
-		return s, fmt.Errorf("%w: %w", ErrUntrustedStamp, err)
 	}
 	return s, nil
 }

@@ -70,13 +70,14 @@ type inspector struct {
 	inflated int64 // … unpacked
 	reread   int64 // … unpacked again
 	held     int64 // … held in memory
+	chains   *cms.Chains
 }
 
 func newInspector(ctx context.Context, in Input, o Options) *inspector {
 	o.Limits = o.Limits.withDefaults()
 	l := o.Limits
 	return &inspector{ctx: ctx, o: o, files: l.Files, signers: l.Signers, inflated: l.Inflated,
-		digested: passes * (in.Size + l.Inflated), reread: rereads * l.Inflated, held: heldMax}
+		digested: passes * (in.Size + l.Inflated), reread: rereads * l.Inflated, held: heldMax, chains: cms.NewChains()}
 }
 
 func (l Limits) withDefaults() Limits {

@@ -119,8 +119,8 @@ func (i *inspector) stampOn(s *Signature, e evidence) *Stamp {
 	if !s.Fits {
 		return nil
 	}
-	stamp, err := cms.VerifyStampOf(e.token, e.stamped, i.o.Anchors)
-	code := stampProblem(err)
+	stamp, err := cms.VerifyStampOf(e.token, e.stamped)
+	code := i.stampProblem(stamp, err)
 	s.problem(code)
 	if code == "" || code == StampUntrusted {
 		s.Stamp = stampOf(stamp)
@@ -129,18 +129,22 @@ func (i *inspector) stampOn(s *Signature, e evidence) *Stamp {
 }
 
 // stampProblem names what is wrong with a time stamp.
-func stampProblem(err error) string {
-	switch {
-	case err == nil:
-		return ""
-	case errors.Is(err, cms.ErrUntrustedStamp):
-		return StampUntrusted
-	case errors.Is(err, cms.ErrNoAuthority):
-		return StampAuthority
-	case errors.Is(err, cms.ErrMismatch):
-		return StampChanged
+func (i *inspector) stampProblem(s cms.Stamp, err error) string {
+	if err == nil && i.o.Anchors != nil {
+		err = s.Trusted(i.chains, i.o.Anchors)
 	}
-	return StampUnverified
+	for _, known := range []struct {
+		err  error
+		code string
+	}{{cms.ErrUntrustedStamp, StampUntrusted}, {cms.ErrNoAuthority, StampAuthority}, {cms.ErrMismatch, StampChanged}} {
+		if errors.Is(err, known.err) {
+			return known.code
+		}
+	}
+	if err != nil {
+		return StampUnverified
+	}
+	return ""
 }
 
 func stampOf(s cms.Stamp) *Stamp {
@@ -164,11 +168,11 @@ func (i *inspector) stamp(r *reading, token []byte, over stamped) {
 		over = func(crypto.Hash) []byte { return said.Digest }
 	}
 	if err == nil {
-		said, err = cms.VerifyStampOf(token, over, i.o.Anchors)
+		said, err = cms.VerifyStampOf(token, over)
 	}
 	s := Signature{Kind: "timestamp", Algorithm: said.Algorithm, Problems: []string{}}
 	s.signer(said.Certificate)
-	code := stampProblem(err)
+	code := i.stampProblem(said, err)
 	known := code == "" || code == StampUntrusted || code == StampAuthority
 	if known {
 		s.Stamp = stampOf(said)
@@ -204,17 +208,15 @@ func (i *inspector) stampBeside(r *reading, token, prefix []byte, file *Input) {
 // chain looks for a path from a certificate to an anchor at a time, and names
 // what is in the way.
 func (i *inspector) chain(c *x509.Certificate, others []*x509.Certificate, at time.Time) string {
-	between := x509.NewCertPool()
-	for _, o := range others {
-		between.AddCert(o)
-	}
 	leaf := *c
 	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(c.UnhandledCriticalExtensions), oidQCStatements.Equal)
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: i.o.Anchors, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	err := i.chains.Verify(&leaf, others, x509.VerifyOptions{Roots: i.o.Anchors, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	var invalid x509.CertificateInvalidError
 	switch {
 	case err == nil:
 		return ""
+	case errors.Is(err, cms.ErrBounds):
+		return TrustUnknown
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return Expired
 	}

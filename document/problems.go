@@ -23,6 +23,7 @@ const (
 	// The certificate.
 	Expired         = "expired"          // not valid when the signature was made
 	Untrusted       = "untrusted"        // does not lead to an anchor
+	TrustUnknown    = "trust-unknown"    // so many certificates that its chain is not looked for
 	WeakCertificate = "weak-certificate" // signed with SHA-1 or MD5, which is not trusted
 
 	// The time stamp, which is then not used.
