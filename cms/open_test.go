@@ -3,6 +3,7 @@ package cms
 import (
 	"bytes"
 	"crypto"
+
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -22,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // keyFile writes a private key for openssl.
@@ -218,31 +220,97 @@ func TestTwoSigners(t *testing.T) {
 	}
 }
 
+// signedBy is a SignedData by the holder of a certificate, made by hand.
+func signedBy(c *x509.Certificate, digest, algorithm, content, attrs, value []byte) []byte {
+	id := sequence(c.RawIssuer, must(asn1.Marshal(c.SerialNumber)))
+	parts := [][]byte{{2, 1, 1}, id, digest}
+	if attrs != nil {
+		parts = append(parts, retag(attrs, explicit0))
+	}
+	return sequence(oidDER(oidSignedData), explicit(0, sequence([]byte{2, 1, 1}, setOf([][]byte{digest}),
+		sequence(oidDER(oidData), explicit(0, octets(content))), retag(setOf([][]byte{c.Raw}), explicit0),
+		setOf([][]byte{sequence(append(parts, algorithm, octets(value))...)}))))
+}
+
 // A key of Ed25519 signs the attributes themselves (RFC 8419); this openssl
 // does not make such a signature.
 func TestEd25519(t *testing.T) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := []byte("contenuto")
+	content, sha512 := []byte("contenuto"), sequence([]byte("\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03"))
 	a := newAuthority(t, private, nil)
-	digest := sum(crypto.SHA512, content)
-	attrs := setOf([][]byte{attribute(oidContentType, oidDER(oidData)), attribute(oidMessageDigest, octets(digest))})
-	signer := func(value []byte) []byte {
-		sha512 := sequence([]byte("\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03"))
-		return sequence(oidDER(oidSignedData), explicit(0, sequence([]byte{2, 1, 1}, setOf([][]byte{sha512}),
-			sequence(oidDER(oidData), explicit(0, octets(content))), retag(setOf([][]byte{a.leaf.Raw}), explicit0),
-			setOf([][]byte{sequence([]byte{2, 1, 1}, sequence(a.leaf.RawIssuer, []byte("\x02\x02\x77\xaa")), sha512, retag(attrs, explicit0),
-				sequence([]byte("\x06\x03\x2b\x65\x70")), octets(value))}))))
+	attrs := setOf([][]byte{attribute(oidContentType, oidDER(oidData)), attribute(oidMessageDigest, octets(sum(crypto.SHA512, content)))})
+	signed := func(attrs, value []byte) []byte {
+		return signedBy(a.leaf, sha512, sequence([]byte("\x06\x03\x2b\x65\x70")), content, attrs, value)
 	}
 	value := ed25519.Sign(private, attrs)
-	if signers, _, err := open(t, signer(value), nil); err != nil || signers[0].Algorithm != "Ed25519" {
-		t.Errorf("%+v, %v for %x", signers, err, public)
+	if signers, _, err := open(t, signed(attrs, value), nil); err != nil || signers[0].Algorithm != "Ed25519" {
+		t.Errorf("%+v, %v", signers, err)
 	}
 	value[3] ^= 1
-	if _, _, err := open(t, signer(value), nil); !errors.Is(err, ErrMismatch) {
+	if _, _, err := open(t, signed(attrs, value), nil); !errors.Is(err, ErrMismatch) {
 		t.Errorf("a changed value: %v", err)
+	}
+	if _, _, err := open(t, signed(nil, ed25519.Sign(private, content)), nil); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("without attributes: %v", err)
+	}
+}
+
+// Keys of strangers may be of any size and kind; none is called wrong for that.
+func TestStrangeKeys(t *testing.T) {
+	modulus := func(bits int) *big.Int {
+		n := new(big.Int).SetBit(new(big.Int), bits-1, 1)
+		return n.SetBit(n, 7, 1).SetBit(n, 0, 1)
+	}
+	p224 := mustKey(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))
+	sha256, rsaAlg := digestAlgorithm(), sequence(must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})), asn1.NullBytes)
+	for name, c := range map[string]struct {
+		key  any
+		want error
+	}{
+		"RSA 512":        {&rsa.PublicKey{N: modulus(512), E: 65537}, ErrUnsupported},
+		"RSA 1023":       {&rsa.PublicKey{N: modulus(1023), E: 65537}, ErrUnsupported},
+		"RSA 16384":      {&rsa.PublicKey{N: modulus(16384), E: 65537}, ErrMismatch},
+		"RSA 16385":      {&rsa.PublicKey{N: modulus(16385), E: 65537}, ErrNoCertificate},
+		"RSA 200000":     {&rsa.PublicKey{N: modulus(200000), E: 3}, ErrNoCertificate},
+		"RSA even":       {&rsa.PublicKey{N: new(big.Int).Lsh(modulus(2048), 1), E: 3}, ErrUnsupported},
+		"RSA e of 1":     {&rsa.PublicKey{N: modulus(2048), E: 1}, ErrUnsupported},
+		"RSA e of 2^40":  {&rsa.PublicKey{N: modulus(2048), E: 1 << 40}, ErrUnsupported},
+		"P-224":          {p224.Public(), ErrUnsupported},
+		"Ed25519 as RSA": {ed25519.PublicKey(make([]byte, 32)), ErrUnsupported},
+	} {
+		ca := newCA(t, "Prova CA", p256(), nil)
+		tmpl := &x509.Certificate{SerialNumber: big.NewInt(5), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.cert, c.key, ca.key)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		size := 256
+		if key, ok := c.key.(*rsa.PublicKey); ok {
+			size = key.Size()
+		}
+		value := make([]byte, size)
+		value[size-1] = 3
+		if _, _, err := open(t, signedBy(leaf, sha256, rsaAlg, []byte("x"), nil, value), nil); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v instead of %v", name, err, c.want)
+		}
+	}
+	// A certificate with its key missing, cut or garbled is one that is not there.
+	ca := newAuthority(t, p256(), nil)
+	p7m := ca.sign(t, []byte("x"))
+	at := bytes.Index(p7m, ca.leaf.Raw)
+	for n := range len(ca.leaf.Raw) {
+		changed := bytes.Clone(p7m)
+		changed[at+n] = 0xff
+		if signers, content, err := open(t, changed, nil); err == nil && string(content) != "x" {
+			t.Errorf("byte %d: %+v", n, signers)
+		}
 	}
 }
 
