@@ -122,7 +122,10 @@ func (r *revocations) parse(file string, der []byte) error {
 			return fmt.Errorf("it has the critical extension %v, which is not understood", e.Id)
 		}
 	}
-	l := &revocationList{file: file, signed: list, revoked: make(map[string]revocation, len(list.RevokedCertificateEntries)), issuers: map[[32]byte]bool{}}
+	// Only what its signature is over is kept, not its entries once more.
+	signed := &x509.RevocationList{RawTBSRevocationList: list.RawTBSRevocationList, RawIssuer: list.RawIssuer, Issuer: list.Issuer,
+		Signature: list.Signature, SignatureAlgorithm: list.SignatureAlgorithm, ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate}
+	l := &revocationList{file: file, signed: signed, revoked: make(map[string]revocation, len(list.RevokedCertificateEntries)), issuers: map[[32]byte]bool{}}
 	for _, entry := range list.RevokedCertificateEntries {
 		one := revocation{at: entry.RevocationTime, reason: entry.ReasonCode}
 		for _, e := range entry.Extensions {
@@ -135,8 +138,6 @@ func (r *revocations) parse(file string, der []byte) error {
 		}
 		l.revoked[string(entry.SerialNumber.Bytes())] = one
 	}
-	list.RevokedCertificateEntries, list.RevokedCertificates = nil, nil //nolint:staticcheck // the old field holds them too
-	list.Raw = nil
 	r.lists = append(r.lists, l)
 	return nil
 }
@@ -216,7 +217,7 @@ func (r *revocations) check(chains [][]*x509.Certificate, at time.Time) (problem
 func (r *revocations) checkChain(chain []*x509.Certificate, at time.Time) (problem, unknown string) {
 	for i, c := range chain {
 		if i+1 == len(chain) {
-			break // the anchor is trusted because somebody put it there
+			break // the anchor is trusted because somebody put it there, or its list says so
 		}
 		one, told := r.of(c, chain[i+1], at)
 		if one != nil {
@@ -225,9 +226,6 @@ func (r *revocations) checkChain(chain []*x509.Certificate, at time.Time) (probl
 		if i == 0 && !told {
 			unknown = fmt.Sprintf("no revocation list of %s that holds at %s is there", line(c.Issuer.String()), at.UTC().Format(time.DateTime))
 		}
-	}
-	if len(chain) == 1 {
-		unknown = "the certificate is itself an anchor, no revocation list is looked at"
 	}
 	return "", unknown
 }
@@ -243,13 +241,13 @@ func reasonText(reason int) string {
 // holds then says so. Older lists count too: a newer one may leave out what has
 // expired. Only a suspension is over when the newest list does not have it.
 func (r *revocations) of(c, issuer *x509.Certificate, at time.Time) (found *revocation, told bool) {
-	serial := string(c.SerialNumber.Bytes())
+	serial := c.SerialNumber.Bytes()
 	newest := true
 	for _, l := range r.lists {
 		if !bytes.Equal(l.signed.RawIssuer, c.RawIssuer) || !l.isOf(issuer) {
 			continue
 		}
-		one, listed := l.revoked[serial]
+		one, listed := l.revoked[string(serial)]
 		since := one.at
 		if !one.invalid.IsZero() && one.invalid.Before(since) {
 			since = one.invalid
