@@ -16,6 +16,9 @@ const (
 	berDepth     = 64
 	berElements  = 100_000
 	structureMax = 8 << 20
+	// identifierMax bounds an OBJECT IDENTIFIER, of which encoding/asn1 makes
+	// eight times as much memory.
+	identifierMax = 256
 )
 
 // Errors of what cannot be read.
@@ -26,11 +29,12 @@ var (
 
 // Identifier octets (X.690 §8.1.2) that the scanner knows.
 const (
-	octetString = 0x04
-	sequenceTag = 0x30
-	constructed = 0x20
-	explicit0   = 0xa0
-	implicit1   = 0xa1
+	octetString      = 0x04
+	objectIdentifier = 0x06
+	sequenceTag      = 0x30
+	constructed      = 0x20
+	explicit0        = 0xa0
+	implicit1        = 0xa1
 )
 
 // kind is what becomes of an element.
@@ -186,6 +190,9 @@ func (s *scanner) parent() int32 {
 // take lists the element at pos and goes on behind its header, or behind it all
 // when it is primitive.
 func (s *scanner) take(h header) error {
+	if h.tag == objectIdentifier && h.end-h.start > identifierMax {
+		return ErrBounds
+	}
 	f := frame{at: s.pos, tag: h.tag, end: h.end, limit: h.end, place: int32(len(s.list)), changed: !h.der}
 	if h.end < 0 {
 		f.limit = s.limit()

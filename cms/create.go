@@ -196,22 +196,16 @@ func retag(b []byte, tag byte) []byte {
 	return b
 }
 
+// maxChildren bounds those of a sequence that are looked at one by one.
+const maxChildren = 64
+
 // children are the elements inside the one element that b is.
 func children(b []byte) ([][]byte, error) {
 	var outer asn1.RawValue
 	if err := exact(b, &outer); err != nil {
 		return nil, err
 	}
-	var all [][]byte
-	for rest := outer.Bytes; len(rest) > 0; {
-		var v asn1.RawValue
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &v); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-		}
-		all = append(all, v.FullBytes)
-	}
-	return all, nil
+	return elements(outer.Bytes, maxChildren)
 }
 
 // exact decodes DER that holds one value and nothing behind it.

@@ -95,7 +95,7 @@ func FuzzOpenTimeStamped(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if file.Length > int64(len(b)) || len(file.Prefix) > len(b) || len(file.Tokens) == 0 || len(file.Tokens) > maxTokens {
+		if file.Length > int64(len(b)) || len(file.Prefix) > len(b) || len(file.Tokens) == 0 || len(file.Tokens) > maxChildren {
 			t.Fatalf("%d bytes gave %+v", len(b), file)
 		}
 		if c := file.Encapsulated(); c != nil {

@@ -365,6 +365,42 @@ func chunked(random *mathrand.Rand, pieces int) (content, ber []byte) {
 	return content, append(ber, 0, 0)
 }
 
+// A structure of lists of very small things does not become memory: what
+// encoding/asn1 makes of each takes far more than its bytes.
+func TestListsAreBounded(t *testing.T) {
+	a := newAuthority(t, p256(), nil)
+	many := func(one []byte) []byte { return bytes.Repeat(one, structureMax/len(one)/2) }
+	signer := func(attrs []byte) []byte {
+		return sequence([]byte{2, 1, 1}, sequence(a.leaf.RawIssuer, must(asn1.Marshal(a.leaf.SerialNumber))), digestAlgorithm(),
+			digestAlgorithm(), octets([]byte("x")), wrap(implicit1, attrs))
+	}
+	small := attribute(oidContentType, nil)
+	signedData := func(digests, certificates, signers []byte) []byte {
+		return sequence(oidDER(oidSignedData), explicit(0, sequence([]byte{2, 1, 1}, wrap(0x31, digests), sequence(oidDER(oidData)),
+			wrap(explicit0, certificates), wrap(0x31, signers))))
+	}
+	for name, b := range map[string][]byte{
+		"digests":      signedData(many(digestAlgorithm()), nil, signer(nil)),
+		"certificates": signedData(digestAlgorithm(), many([]byte{0x30, 0}), signer(nil)),
+		"signers":      signedData(digestAlgorithm(), nil, many(signer(nil))),
+		"attributes":   signedData(digestAlgorithm(), a.leaf.Raw, signer(many(small))),
+		"values":       signedData(digestAlgorithm(), a.leaf.Raw, signer(sequence(oidDER(oidContentType), wrap(0x31, many([]byte{5, 0}))))),
+		"identifier":   signedData(sequence(wrap(objectIdentifier, many([]byte{1}))), nil, signer(nil)),
+		"one of all":   signedData(digestAlgorithm(), sequence(many([]byte{5, 0})), signer(nil)),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		sd, err := Parse(b)
+		if err == nil {
+			_, err = sd.Verify(0, nil)
+		}
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; err == nil || allocated > 4*structureMax {
+			t.Errorf("%s: %v, %d bytes allocated for %d", name, err, allocated, len(b))
+		}
+	}
+}
+
 // What is there to exhaust a reader is refused at once, and memory does not
 // grow with the input.
 func TestOpenIsBounded(t *testing.T) {

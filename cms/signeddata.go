@@ -12,10 +12,16 @@ import (
 	"time"
 )
 
-// The bounds of one SignedData beyond those of its encoding.
+// The bounds of one SignedData beyond those of its encoding. What encoding/asn1
+// and x509 make of lists takes many times their bytes, so all are counted first.
 const (
+	maxDigests      = 64
 	maxCertificates = 64
+	maxCertificate  = 32 << 10 // bytes of one
 	maxSigners      = 64
+	maxAttributes   = 256      // of one signer, signed and not
+	maxValues       = 16       // of one attribute
+	maxAttribute    = 64 << 10 // bytes of one value that is read
 	rsaBitsMax      = 16384
 )
 
@@ -195,14 +201,14 @@ func decode(der []byte) (*SignedData, error) {
 	}
 	var inner struct {
 		Version int
-		Digests []pkix.AlgorithmIdentifier `asn1:"set"`
+		Digests asn1.RawValue
 		Content struct {
 			Type    asn1.ObjectIdentifier
 			Content asn1.RawValue `asn1:"explicit,optional,tag:0"`
 		}
 		Certificates asn1.RawValue `asn1:"optional,tag:0"`
 		CRLs         asn1.RawValue `asn1:"optional,tag:1"`
-		Signers      []SignerInfo  `asn1:"set"`
+		Signers      asn1.RawValue
 	}
 	if err := exact(der, &outer); err != nil {
 		return nil, err
@@ -210,22 +216,61 @@ func decode(der []byte) (*SignedData, error) {
 	if _, err := asn1.Unmarshal(outer.Content.Bytes, &inner); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if len(inner.Signers) == 0 {
+	digests, err := setOfValues[pkix.AlgorithmIdentifier](inner.Digests, maxDigests)
+	if err != nil {
+		return nil, fmt.Errorf("the digests: %w", err)
+	}
+	signers, err := setOfValues[SignerInfo](inner.Signers, maxSigners)
+	if err != nil {
+		return nil, fmt.Errorf("the signers: %w", err)
+	}
+	if len(signers) == 0 {
 		return nil, fmt.Errorf("%w: nobody signed it", ErrMalformed)
 	}
-	if len(inner.Signers) > maxSigners {
-		return nil, ErrBounds
-	}
-	sd := &SignedData{ContentType: inner.Content.Type, digests: inner.Digests, Signers: inner.Signers}
+	sd := &SignedData{ContentType: inner.Content.Type, digests: digests, Signers: signers}
 	if explicit := inner.Content.Content; explicit.FullBytes != nil {
 		if !bytes.Equal(explicit.Bytes, []byte{octetString, 0}) {
 			return nil, fmt.Errorf("%w: its content is no octet string", ErrMalformed)
 		}
 		sd.encapsulated = &Content{}
 	}
-	var err error
 	sd.Certificates, err = parseCertificates(inner.Certificates.Bytes)
 	return sd, err
+}
+
+// setOfValues decodes the values of a SET OF, at most so many.
+func setOfValues[T any](set asn1.RawValue, most int) ([]T, error) {
+	if set.Class != asn1.ClassUniversal || set.Tag != asn1.TagSet || !set.IsCompound {
+		return nil, fmt.Errorf("%w: it is no set", ErrMalformed)
+	}
+	all, err := elements(set.Bytes, most)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]T, len(all))
+	for i, b := range all {
+		if err := exact(b, &values[i]); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// elements are the encodings in a row, at most so many.
+func elements(b []byte, most int) ([][]byte, error) {
+	var all [][]byte
+	for len(b) > 0 {
+		var v asn1.RawValue
+		rest, err := asn1.Unmarshal(b, &v)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		if len(all) >= most {
+			return nil, fmt.Errorf("%w: more than %d of a kind", ErrBounds, most)
+		}
+		all, b = append(all, v.FullBytes), rest
+	}
+	return all, nil
 }
 
 // parseCertificates reads a CertificateSet. One that cannot be read (an
@@ -233,20 +278,18 @@ func decode(der []byte) (*SignedData, error) {
 // must be there, and a chain without it fails. So is one with a key so large
 // that verifying anything with it would be an attack.
 func parseCertificates(b []byte) ([]*x509.Certificate, error) {
+	all, err := elements(b, maxCertificates)
+	if err != nil {
+		return nil, err
+	}
 	var list []*x509.Certificate
-	for n := 0; len(b) > 0; n++ {
-		var raw asn1.RawValue
-		rest, err := asn1.Unmarshal(b, &raw)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	for _, raw := range all {
+		if len(raw) > maxCertificate {
+			continue
 		}
-		if n >= maxCertificates {
-			return nil, ErrBounds
-		}
-		if c, err := x509.ParseCertificate(raw.FullBytes); err == nil && !enormous(c) {
+		if c, err := x509.ParseCertificate(raw); err == nil && !enormous(c) {
 			list = append(list, c)
 		}
-		b = rest
 	}
 	return list, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // maxResponse bounds an answer of a time stamping authority, which has some
 // kilobytes.
-const maxResponse = 1 << 20
+const maxResponse = 256 << 10
 
 var oidTSTInfo = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
 
@@ -184,10 +184,10 @@ func parseStamp(token []byte) (Stamp, *SignedData, error) {
 			Millis  int `asn1:"optional,tag:0"`
 			Micros  int `asn1:"optional,tag:1"`
 		} `asn1:"optional"`
-		Ordering   bool            `asn1:"optional"`
-		Nonce      *big.Int        `asn1:"optional"`
-		TSA        asn1.RawValue   `asn1:"optional,tag:0"`
-		Extensions []asn1.RawValue `asn1:"optional,tag:1"`
+		Ordering   bool          `asn1:"optional"`
+		Nonce      *big.Int      `asn1:"optional"`
+		TSA        asn1.RawValue `asn1:"optional,tag:0"`
+		Extensions asn1.RawValue `asn1:"optional,tag:1"`
 	}
 	if err := exact(sd.Content, &info); err != nil {
 		return Stamp{}, nil, fmt.Errorf("reading the time stamp: %w", err)

@@ -7,9 +7,6 @@ import (
 	"slices"
 )
 
-// maxTokens bounds the time stamps of one file, of which one is enough.
-const maxTokens = 64
-
 var oidTimeStampedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 31}
 
 // TimeStampedFile is a TimeStampedData (RFC 5544 §2), as in .tsd files: a file
@@ -117,9 +114,6 @@ func (t *TimeStampedFile) evidence(der []byte) error {
 	all, err := children(der)
 	if err != nil {
 		return err
-	}
-	if len(all) > maxTokens {
-		return fmt.Errorf("%w: %d time stamps", ErrBounds, len(all))
 	}
 	for _, one := range all {
 		parts, err := children(one)

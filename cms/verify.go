@@ -108,18 +108,24 @@ func (sd *SignedData) certificate(sid asn1.RawValue) *x509.Certificate {
 type attributes map[string][]asn1.RawValue
 
 func parseAttributes(b []byte) (attributes, error) {
+	all, err := elements(b, maxAttributes)
+	if err != nil {
+		return nil, err
+	}
 	attrs := attributes{}
-	for len(b) > 0 {
+	for _, one := range all {
 		var a struct {
 			Type   asn1.ObjectIdentifier
-			Values []asn1.RawValue `asn1:"set"`
+			Values asn1.RawValue
 		}
-		rest, err := asn1.Unmarshal(b, &a)
+		if err := exact(one, &a); err != nil {
+			return nil, err
+		}
+		values, err := setOfValues[asn1.RawValue](a.Values, maxValues)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			return nil, err
 		}
-		attrs[a.Type.String()] = append(attrs[a.Type.String()], a.Values...)
-		b = rest
+		attrs[a.Type.String()] = append(attrs[a.Type.String()], values...)
 	}
 	return attrs, nil
 }
@@ -142,6 +148,9 @@ func (a attributes) single(oid asn1.ObjectIdentifier, out any) error {
 	values := a[oid.String()]
 	if len(values) != 1 {
 		return fmt.Errorf("%w: %d values of %v", ErrMalformed, len(values), oid)
+	}
+	if len(values[0].FullBytes) > maxAttribute {
+		return fmt.Errorf("%w: the attribute %v", ErrBounds, oid)
 	}
 	_, err := asn1.Unmarshal(values[0].FullBytes, out)
 	return err
