@@ -110,3 +110,24 @@ func readDoc(t *testing.T, name string) string {
 	}
 	return string(data)
 }
+
+// Whoever branches on a code of an analysis finds it in docs/formats.md.
+func TestEveryCodeOfAnAnalysisIsDocumented(t *testing.T) {
+	t.Parallel()
+	text := readDoc(t, "../../docs/formats.md")
+	for _, file := range []string{"pec/warnings.go", "document/warnings.go", "document/problems.go"} {
+		source, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes := regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "([a-z-]+)"`).FindAllSubmatch(source, -1)
+		if len(codes) < 10 {
+			t.Fatalf("%s: only %d codes were found", file, len(codes))
+		}
+		for _, c := range codes {
+			if !strings.Contains(text, "`"+string(c[1])+"`") {
+				t.Errorf("docs/formats.md says nothing of %s (%s)", c[1], file)
+			}
+		}
+	}
+}
