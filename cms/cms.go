@@ -2,17 +2,20 @@
 // Syntax (RFC 5652): those of PEC providers, of documents that people send, of
 // the daily register, and time stamps (RFC 3161).
 //
-// What is read is hostile. Parse takes DER and BER, also of indefinite length
-// and with octet strings in pieces; it keeps its own stack and is bounded in
-// depth, elements, certificates and signers, so that no input exhausts the
-// program. Its work and memory are linear in the input.
+// What is read is hostile. Open takes DER and BER, also of indefinite length and
+// with octet strings in pieces, and leaves the content where it stands: of a
+// .p7m of many megabytes it keeps where the pieces are, and who hashed them in
+// passing verifies with VerifyDigest. Parse is Open for who has the bytes. Both
+// keep a stack of their own and are bounded in depth, in what they keep of the
+// structure, and in the lists of it; time is linear in the input, and memory does
+// not grow with it. Chains bounds what the certificates cost that come along.
 //
 // Verify is mathematics: it says whether digest, attributes and signature value
-// fit a content, with RSA (PKCS #1 v1.5 and PSS) and ECDSA, SHA-1 (marked as
-// weak) to SHA-512. What it does not know is ErrUnsupported, never
-// ErrMismatch: not verifiable is not the same as wrong. Whom to trust is the
-// caller's question, but for time stamps, whose rules are the same everywhere
-// (VerifyStamp).
+// fit a content, with RSA (PKCS #1 v1.5, and PSS with any known mask), ECDSA and
+// Ed25519, SHA-1 (marked as weak) to SHA-512. What it does not know is
+// ErrUnsupported, never ErrMismatch: not verifiable is not the same as wrong.
+// Whom to trust is the caller's question, but for time stamps, whose rules are
+// the same everywhere (VerifyStamp).
 //
 // What is made is CAdES B-B and B-T (EN 319 122-1), in DER, and the same bytes
 // for the same input. It is made in two steps, NewDraft and Assemble, because a

@@ -258,6 +258,22 @@ func TestEd25519(t *testing.T) {
 	}
 }
 
+// Countersignatures are counted, and change nothing about the signature.
+func TestCounterSignatures(t *testing.T) {
+	a := newAuthority(t, p256(), nil)
+	der := a.sign(t, []byte("x"))
+	sd, err := Parse(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter := sequence(oidDER(oidCounterSignature), wrap(0x31, sequence([]byte{2, 1, 1}), sequence([]byte{2, 1, 3})))
+	one := &sd.Signers[0]
+	one.UnsignedAttr = asn1.RawValue{Bytes: counter}
+	if s, err := sd.Verify(0, sd.Content); err != nil || s.Counters != 2 || s.Token != nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // Keys of strangers may be of any size and kind; none is called wrong for that.
 func TestStrangeKeys(t *testing.T) {
 	modulus := func(bits int) *big.Int {

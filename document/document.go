@@ -39,8 +39,9 @@ type Options struct {
 	// Beside is the file that a detached signature (.p7s) is about; nil: none is
 	// known.
 	Beside *Input
-	// At is when the file was sent. A signature that does not say when it was
-	// made is judged by it; zero: not known.
+	// At is when the file was sent: a signature that does not say when it was made
+	// is judged by it, and one without a time stamp was made by then; zero: not
+	// known.
 	At     time.Time
 	Limits Limits
 }

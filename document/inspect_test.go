@@ -172,6 +172,13 @@ func TestSignedXML(t *testing.T) {
 	if facts := inspect(t, input("x.xml", `<!DOCTYPE a><a xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:Signature/></a>`), Options{}); !hasWarning(facts, SignaturesUnread) {
 		t.Errorf("%+v", facts)
 	}
+	xades, err := os.ReadFile("../xmldsig/testdata/signed/xades.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if facts := inspect(t, fileOf("x.xml", xades), Options{Limits: Limits{Parsed: 1000}}); !hasWarning(facts, SignaturesUnread) {
+		t.Errorf("%+v", facts)
+	}
 }
 
 // Formats are told by content, whatever the name says.

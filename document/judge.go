@@ -12,6 +12,10 @@ import (
 	"github.com/protodaemon/protodaemon/xmldsig"
 )
 
+// stamped gives digests of what a signature or time stamp is over; nil for one
+// that it does not have.
+type stamped func(crypto.Hash) []byte
+
 // evidence is what was verified of one signature, before it is judged.
 type evidence struct {
 	kind        string
@@ -24,7 +28,6 @@ type evidence struct {
 	token       []byte     // a time stamp, not verified; nil: none
 	stamped     stamped    // what that is over
 	counters    int
-	problems    []string // found elsewhere
 }
 
 // judge says what a signature proves.
@@ -37,7 +40,6 @@ func (i *inspector) judge(e evidence) Signature {
 	if e.err != nil {
 		s.problem(problemOf(e.err))
 	}
-	s.problem(e.problems...)
 	s.problemIf(e.weak, WeakDigest)
 	s.problemIf(e.counters > 0, Countersigned)
 	if e.certificate == nil {
@@ -49,6 +51,8 @@ func (i *inspector) judge(e evidence) Signature {
 	s.problemIf(at.IsZero(), TimeUnknown)
 	expired := !at.IsZero() && (at.Before(e.certificate.NotBefore) || at.After(e.certificate.NotAfter))
 	s.problemIf(expired, Expired)
+	proven := s.Stamp != nil && at.Equal(s.Stamp.Time)
+	s.problemIf(!expired && !proven && i.o.At.After(e.certificate.NotAfter), ExpiredSince)
 	if i.o.Anchors != nil {
 		trusted := !at.IsZero() && s.Fits && !expired
 		if trusted {

@@ -243,6 +243,20 @@ func TestTimeUnknown(t *testing.T) {
 	}
 }
 
+// A certificate that ran out before the file was sent: only a time stamp proves
+// that the signature is older.
+func TestExpiredSince(t *testing.T) {
+	ca := newAuthority(t)
+	p7m := ca.signer(t, newKey(t), func(c *x509.Certificate) { c.NotAfter = signedAt.Add(24 * time.Hour) }).cades(t, pdfText)
+	o := Options{Anchors: ca.pool, At: signedAt.AddDate(0, 0, 30)}
+	if s := inspect(t, fileOf("x.p7m", p7m), o).Signatures[0]; !*s.Trusted || !slices.Equal(s.Problems, []string{ExpiredSince}) {
+		t.Errorf("%+v", s)
+	}
+	if s := inspect(t, fileOf("x.p7m", ca.stamper(t).stamp(t, p7m, signedAt)), o).Signatures[0]; !*s.Trusted || len(s.Problems) > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A time stamp counts instead of what the signer says, if its authority is one.
 func TestTimeStamps(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)

@@ -22,6 +22,7 @@ const (
 
 	// The certificate.
 	Expired         = "expired"          // not valid when the signature was made
+	ExpiredSince    = "expired-since"    // … but no more when the file was sent, and only the signer says that it was made before
 	Untrusted       = "untrusted"        // does not lead to an anchor
 	TrustUnknown    = "trust-unknown"    // so many certificates that its chain is not looked for
 	WeakCertificate = "weak-certificate" // signed with SHA-1 or MD5, which is not trusted

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -10,7 +9,7 @@ import (
 	"strings"
 )
 
-// nameOf bounds what is shown of a name in a certificate.
+// certificateText bounds what is shown of a name in a certificate.
 const certificateText = 300
 
 // signer fills in who a certificate is about.
@@ -111,6 +110,3 @@ func certificateProblems(c *x509.Certificate) []string {
 	}
 	return problems
 }
-
-// stamped gives digests of what a time stamp is over.
-type stamped func(crypto.Hash) []byte

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"bytes"
 	"crypto"
 	"errors"
 	"io"
@@ -19,11 +18,20 @@ func (i *inspector) readXML(s source) reading {
 }
 
 func (i *inspector) xmlSignatures(r *reading, in Input) {
+	signed := false
+	err := i.occurrences(in, []byte("http://www.w3.org/2000/09/xmldsig#"), func(int64) bool { signed = true; return false })
+	if w, ok := warningOf(err); ok {
+		r.Warnings = append(r.Warnings, w)
+	}
+	if !signed {
+		return
+	}
 	if in.Size > i.o.Limits.Parsed {
-		return // of which a warning tells already, if it is a record
+		r.warn(SignaturesUnread, "signatures in it are not verified: it has %d bytes", in.Size)
+		return
 	}
 	data, err := io.ReadAll(io.NewSectionReader(in.Content, 0, in.Size))
-	if err != nil || !bytes.Contains(data, []byte("http://www.w3.org/2000/09/xmldsig#")) {
+	if err != nil {
 		return
 	}
 	doc, err := xmldsig.Parse(data, xmldsig.Limits{Bytes: len(data), Elements: xmlElements})
