@@ -191,6 +191,10 @@ func TestCSCAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	verified(t, p, files)
+	s.info["oauth2"] = s.url // on this machine, but the service might be elsewhere
+	if _, _, err := sign.Sign(t.Context(), s.open(conf), time.Now(), threeDocs); !errorIs(err, sign.ErrRefused) || !strings.Contains(err.Error(), "not reached by https") {
+		t.Errorf("an authorization server without https: %v", err)
+	}
 	conf.Client = nil // which does not know the server's certificate
 	if _, _, err := sign.Sign(t.Context(), s.open(conf), time.Now(), threeDocs); !errorIs(err, sign.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an untrusted server: %v", err)

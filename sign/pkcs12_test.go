@@ -58,12 +58,12 @@ func openP12(t testing.TB, file string) sign.Key {
 // Every form that openssl writes opens, with the certificates in the order in
 // which they lead upwards, and signs.
 func TestPKCS12Forms(t *testing.T) {
-	p := newPKI()
+	p, namesake := newPKI(), newPKI() // authorities of the same names
 	for name, options := range forms {
 		t.Run(name, func(t *testing.T) {
 			leaf := p.issue(rsaKey().Public(), nil)
 			stranger := p.issue(ec256Key().Public(), nil)
-			key := openP12(t, exportP12(t, rsaKey(), []*x509.Certificate{leaf, stranger, p.root, p.between}, options...))
+			key := openP12(t, exportP12(t, rsaKey(), []*x509.Certificate{leaf, stranger, namesake.between, namesake.root, p.root, p.between}, options...))
 			chain, err := key.Chain(t.Context())
 			if err != nil || len(chain) != 3 || !chain[0].Equal(leaf) || !chain[1].Equal(p.between) || !chain[2].Equal(p.root) {
 				t.Fatalf("%d certificates, %v", len(chain), err)

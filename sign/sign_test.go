@@ -125,6 +125,8 @@ func TestKeyThatGoesWrong(t *testing.T) {
 		"another key":     {other, nil, sign.ErrUnusable},
 		"another kind":    {rsaKey(), nil, sign.ErrUnusable},
 		"too few":         {ec256Key(), func(v [][]byte) ([][]byte, error) { return v[1:], nil }, sign.ErrUnusable},
+		"one missing":     {ec256Key(), func(v [][]byte) ([][]byte, error) { return v[:1], nil }, sign.ErrUnusable},
+		"one too many":    {ec256Key(), func(v [][]byte) ([][]byte, error) { return append(v, v[0]), nil }, sign.ErrUnusable},
 		"another order":   {ec256Key(), func(v [][]byte) ([][]byte, error) { v[0], v[1] = v[1], v[0]; return v, nil }, sign.ErrUnusable},
 		"empty values":    {ec256Key(), func(v [][]byte) ([][]byte, error) { return make([][]byte, len(v)), nil }, sign.ErrUnusable},
 		"bytes behind it": {ec256Key(), func(v [][]byte) ([][]byte, error) { v[0] = append(v[0], 0); return v, nil }, sign.ErrUnusable},

@@ -54,9 +54,6 @@ func Verify(p7m []byte, roots, stampRoots *x509.CertPool) (Verified, error) {
 		}
 		v.Stamp, at = &stamp, stamp.Time
 	}
-	if at.IsZero() {
-		return v, fmt.Errorf("%w: it has neither a time stamp nor a time", cms.ErrMalformed)
-	}
 	return v, validAt(s.Certificate, sd.Certificates, roots, at)
 }
 

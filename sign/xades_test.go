@@ -2,6 +2,9 @@ package sign_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -212,6 +215,8 @@ func TestXAdESNotCanonical(t *testing.T) {
 		"carriage return": "<R>\r\n</R>", "an instruction": "<R><?x?></R>", "a style sheet": "<?xml-stylesheet href=\"x\"?>\n<R></R>",
 		"declaration without end": "<?xml version=\"1.0\"", "Latin-1": "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<R></R>",
 		"not UTF-8": "<R>\xe8</R>", "two roots": "<R></R><S></S>", "another end": "<R></S>", "a longer name": "<Registro></R>", "no name": "<></>", "end alone": "</R>", "no end": "<R>",
+		"a signature":    `<R><ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"></ds:Signature></R>`,
+		"its properties": `<R><xades:X xmlns:xades="urn:x"></xades:X></R>`,
 	} {
 		key := &memory{key: ec256Key(), chain: []*x509.Certificate{p.issue(ec256Key().Public(), nil)}}
 		_, _, err := sign.Sign(t.Context(), key, time.Now(), []sign.Document{{Format: sign.XAdES, Content: []byte(text)}})
@@ -227,6 +232,51 @@ func TestXAdESNotCanonical(t *testing.T) {
 		x := signed(t, p, "RSA", time.Now(), sign.Document{Format: sign.XAdES, Content: []byte(text)})
 		if said, err := xmlsec(t, p, x); err != nil {
 			t.Errorf("%s: xmlsec1: %s", text, said)
+		}
+	}
+}
+
+// resigned is an XAdES of which the signature says something else, and is good.
+func resigned(t *testing.T, x []byte, old, says string) []byte {
+	t.Helper()
+	replace := func(pattern string, with func(found string) string) {
+		found := regexp.MustCompile(pattern).Find(x)
+		if found == nil {
+			t.Fatalf("%s is not in it", pattern)
+		}
+		x = bytes.Replace(x, found, []byte(with(string(found))), 1)
+	}
+	cut := func(pattern string) []byte {
+		digest := sha256.Sum256(regexp.MustCompile(pattern).Find(x))
+		return digest[:]
+	}
+	replace(old, func(string) string { return says })
+	properties := base64.StdEncoding.EncodeToString(cut(`(?s)<xades:SignedProperties.*</xades:SignedProperties>`))
+	replace(`[^>]*</ds:DigestValue></ds:Reference></ds:SignedInfo>`, func(s string) string { return properties + s[strings.Index(s, "<"):] })
+	value := plainECDSA(ec256Key(), must(ec256Key().Sign(rand.Reader, cut(`(?s)<ds:SignedInfo.*</ds:SignedInfo>`), crypto.SHA256)))
+	replace(`[^>]*</ds:SignatureValue>`, func(s string) string { return base64.StdEncoding.EncodeToString(value) + s[strings.Index(s, "<"):] })
+	return x
+}
+
+// A good signature of a certificate that had expired, or in another notation
+// than ours, is none for this program, whatever xmlsec1 thinks of it.
+func TestXAdESResigned(t *testing.T) {
+	p := newPKI()
+	x := signed(t, p, "P-256", time.Now(), sign.Document{Format: sign.XAdES, Content: register})
+	for name, c := range map[string]struct {
+		says string
+		is   error
+	}{
+		"expired":          {"<xades:SigningTime>2098-01-01T00:00:00Z<", sign.ErrExpired},
+		"too early":        {"<xades:SigningTime>2001-01-01T00:00:00Z<", sign.ErrExpired},
+		"another notation": {"<xades:SigningTime>" + time.Now().UTC().Format("2006-01-02T15:04:05.000Z") + "<", cms.ErrMismatch},
+	} {
+		again := resigned(t, bytes.Clone(x), "<xades:SigningTime>[^<]*<", c.says)
+		if said, err := xmlsec(t, p, again); err != nil {
+			t.Errorf("%s: xmlsec1: %s", name, said)
+		}
+		if _, err := sign.VerifyXAdES(again); !errors.Is(err, c.is) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
