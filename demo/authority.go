@@ -69,7 +69,9 @@ func sign(template *x509.Certificate, by *authority) (cert, key []byte, err erro
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
 		return nil, nil, err
 	}
-	template.NotBefore = time.Now().Add(-time.Hour)
+	if template.NotBefore.IsZero() {
+		template.NotBefore = time.Now().Add(-time.Hour)
+	}
 	if by == nil {
 		by = &authority{template, private}
 	}

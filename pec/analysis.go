@@ -30,6 +30,9 @@ type Analysis struct {
 	// sanitised, from HTMLPart).
 	HTML        bool         `json:"html"`
 	Attachments []Attachment `json:"attachments"`
+	// Prefill is what a registration may be filled with, from a document of the
+	// sender's office system.
+	Prefill *Prefill `json:"prefill,omitempty"`
 	// Contained are the messages inside this one that somebody signed, each with
 	// its own judgement: a PEC that was forwarded, wrapped by a mailing list, or is
 	// the original of an envelope.

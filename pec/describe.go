@@ -98,6 +98,7 @@ func (r *reader) attachments(a *Analysis, files []*file, t *Trust, at time.Time)
 		}
 		a.Attachments = append(a.Attachments, f.Attachment)
 	}
+	a.Prefill = prefill(a.Attachments)
 }
 
 // htmlReader is an HTML part in UTF-8.

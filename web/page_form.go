@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/protodaemon/protodaemon/document"
 	"github.com/protodaemon/protodaemon/register"
 )
 
@@ -111,6 +112,14 @@ func reference(s string) (*register.Reference, error) {
 	return &register.Reference{Number: m[1], Date: day.Format(time.DateOnly)}, nil
 }
 
+// senderReference writes a number and date in the way that the form reads.
+func senderReference(r *document.Reference) string {
+	if day, err := time.Parse(time.DateOnly, r.Date); err == nil && r.Number != "" {
+		return r.Number + " del " + day.Format("02/01/2006")
+	}
+	return r.Number
+}
+
 // confirmation is what the register is asked for.
 func (f *form) confirmation(d register.Detail) register.Confirmation {
 	c := register.Confirmation{Subject: &f.Subject, Classification: classCode(f.Class), Notes: f.Notes, Reserved: f.Reserved}
@@ -135,6 +144,9 @@ func (p *pages) openForm(ctx context.Context, v *visit, b bookLink, m *message) 
 	m.Form = p.drafts.get(v.actor.User, m.ID)
 	if m.Form == nil {
 		m.Form = &form{Subject: m.Summary.Subject, Name: m.Summary.From.Name, Address: m.Summary.From.Address}
+		if f := m.Said.Prefill; f != nil && f.Reference != nil {
+			m.Form.Reference, m.ReadFrom = senderReference(f.Reference), f.Name
+		}
 	}
 	for _, s := range m.Suggestions {
 		if s.Field != "classification" || len(m.Chips) == 3 {

@@ -35,6 +35,7 @@ type message struct {
 	Because        string
 	LastNumber     string
 	Files          []file
+	ReadFrom       string   // the file that the sender's number was read from
 	Insides        []remark // what signed messages lie in it
 	Paragraphs     []string
 	Frame          string // class of the frame's height; "": the body is text
