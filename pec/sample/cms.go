@@ -34,6 +34,8 @@ type Form struct {
 	Time           time.Time   // signingTime; default the present
 	With           []*Provider // further signers of the same content
 	Inside         []byte      // content that a detached signature brings all the same
+
+	digest []byte // of the content, when it is not at hand
 }
 
 // signer is who signs: a leaf, its key, and the certificates above it.
@@ -133,7 +135,7 @@ func (f Form) signerInfo(content []byte, s signer) ([]byte, error) {
 		signed = set(
 			sequence(marshal(oidContentType), set(marshal(oidData))),
 			sequence(marshal(oidSigningTime), set(marshal(at.UTC().Truncate(time.Second)))),
-			sequence(marshal(oidMessageDigest), set(element(0x04, sum(f.Digest, content)))))
+			sequence(marshal(oidMessageDigest), set(element(0x04, f.messageDigest(content)))))
 		fields = append(fields, retag(signed, 0xa0))
 	}
 	name, value, err := f.value(s, sum(f.Digest, signed))
@@ -141,6 +143,13 @@ func (f Form) signerInfo(content []byte, s signer) ([]byte, error) {
 		return nil, err
 	}
 	return sequence(append(fields, name, element(0x04, value))...), nil
+}
+
+func (f Form) messageDigest(content []byte) []byte {
+	if f.digest != nil {
+		return f.digest
+	}
+	return sum(f.Digest, content)
 }
 
 // value is the algorithm's identifier and the signature value over a digest.

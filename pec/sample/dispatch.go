@@ -112,6 +112,15 @@ func replaceMessageID(original []byte, identifier, reference string) []byte {
 
 // build makes the signed message of a notice.
 func (d *Dispatch) build(n notice) ([]byte, error) {
+	by := d.p.signer()
+	if d.by != nil {
+		by = *d.by
+	}
+	return d.p.signed(d.dialect, d.header(n), d.entity(n), d.form, by)
+}
+
+// entity is what the provider signs: text, daticert.xml, the original.
+func (d *Dispatch) entity(n notice) []byte {
 	parts := [][]byte{d.dialect.text(n.text), d.dialect.Daticert.part(d.xml(n))}
 	if n.bare {
 		parts = parts[:1]
@@ -125,11 +134,7 @@ func (d *Dispatch) build(n notice) ([]byte, error) {
 	if d.dialect.ExtraPart != "" {
 		parts = append(parts, []byte(d.dialect.ExtraPart))
 	}
-	by := d.p.signer()
-	if d.by != nil {
-		by = *d.by
-	}
-	return d.p.signed(d.dialect, d.header(n), joined("mixed", "pec", parts...), d.form, by)
+	return joined("mixed", "pec", parts...)
 }
 
 // header are the top-level fields of a notice, but those of MIME.
