@@ -146,18 +146,10 @@ const mediaP7M = "application/pkcs7-mime"
 // sign has all that is signed of a closing signed in one authorization.
 func (k *keeper) sign(ctx context.Context, c register.Closing) (register.Closing, error) {
 	plan := k.toSign(c)
-	var documents []sign.Document
-	for _, s := range plan {
-		content, _, err := k.read(ctx, c, s.from)
-		if err != nil {
-			return c, fmt.Errorf("reading what is to be signed: %w", err)
-		}
-		documents = append(documents, sign.Document{Format: s.format, Content: content})
-	}
 	var signatures [][]byte
 	var signer *x509.Certificate
 	err := k.archive.vault.use(ctx, k.conf.Lock, func() (err error) {
-		signatures, signer, err = k.signAll(ctx, documents)
+		signatures, signer, err = k.signAll(ctx, c, plan)
 		return err
 	})
 	if err != nil {
@@ -174,8 +166,16 @@ func (k *keeper) sign(ctx context.Context, c register.Closing) (register.Closing
 	return k.record(ctx, c, a)
 }
 
-// signAll opens the key, signs and closes it.
-func (k *keeper) signAll(ctx context.Context, documents []sign.Document) (signatures [][]byte, signer *x509.Certificate, err error) {
+// signAll reads what is to be signed, opens the key, signs and closes it.
+func (k *keeper) signAll(ctx context.Context, c register.Closing, plan []signed) (signatures [][]byte, signer *x509.Certificate, err error) {
+	var documents []sign.Document
+	for _, s := range plan {
+		content, _, err := k.read(ctx, c, s.from)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading what is to be signed: %w", err)
+		}
+		documents = append(documents, sign.Document{Format: s.format, Content: content})
+	}
 	key, err := k.conf.OpenKey(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the signing key: %w", err)
