@@ -44,7 +44,8 @@ func plainPDF() []byte {
 const contentsSize = 12000 // bytes of room for a signature
 
 // revise appends a revision to a PDF with a signature dictionary, and signs the
-// bytes round its Contents (ISO 32000-1 §12.8.1). n counts the revisions.
+// bytes round its Contents (ISO 32000-1 §12.8.1). n counts the revisions; entries
+// are those of the dictionary, or all of it with {range} and {contents}.
 func revise(pdf []byte, n int, entries string, sign func(signed []byte) []byte) []byte {
 	b := bytes.NewBuffer(slices.Clone(pdf))
 	previous := lastNumber(pdf)
@@ -59,7 +60,11 @@ func revise(pdf []byte, n int, entries string, sign func(signed []byte) []byte) 
 		fmt.Fprintf(b, "%d 0 obj\n%s\nendobj\n", number, text)
 	}
 	object(1, "<</Type/Catalog/Pages 2 0 R/AcroForm<</SigFlags 3/Fields["+fields.String()+"]>>>>")
-	object(first, "<<"+entries+"/ByteRange [0 0000000000 0000000000 0000000000]/Contents<"+strings.Repeat("0", 2*contentsSize)+">>>")
+	if !strings.Contains(entries, "{range}") {
+		entries = "<<" + entries + "{range}{contents}>>"
+	}
+	object(first, strings.NewReplacer("{range}", "/ByteRange [0 0000000000 0000000000 0000000000]",
+		"{contents}", "/Contents<"+strings.Repeat("0", 2*contentsSize)+">").Replace(entries))
 	object(first+1, fmt.Sprintf("<</Type/Annot/Subtype/Widget/FT/Sig/T(Firma %d)/V %d 0 R/Rect[0 0 0 0]/P 3 0 R/F 132>>", n, first))
 	xref := b.Len()
 	fmt.Fprintf(b, "xref\n1 1\n%010d 00000 n \n%d 2\n%010d 00000 n \n%010d 00000 n \n", at[0], first, at[1], at[2])
@@ -209,6 +214,34 @@ func TestPDFSubFilters(t *testing.T) {
 	// The SHA-1 of something else inside.
 	if s := inspect(t, fileOf("x.pdf", revise(plainPDF(), 1, entries("adbe.pkcs7.sha1"), func([]byte) []byte { return p.sign(t, make([]byte, 20), "-nodetach") })), Options{}).Signatures; s[0].Fits {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Dictionaries are written in many ways.
+func TestPDFLayouts(t *testing.T) {
+	ca := newAuthority(t)
+	p := ca.signer(t, newKey(t), nil)
+	const filter = "/SubFilter/ETSI.CAdES.detached"
+	for name, c := range map[string]struct {
+		dictionary string
+		fits       bool
+	}{
+		"contents first": {"<</Type/Sig" + filter + "{contents}{range}>>", true},
+		"spaces":         {"<< % commento >> \n/Type /Sig\r" + filter + "\t{range} \n {contents} /Name (A \\) ( B ) C) /X <41> >>", true},
+		"nested":         {"<</FT/Sig/T(x)/V<</Type/Sig" + filter + "/Prop_Build<</App<</Name/X/R 131/REx[(a) 1 0 R]>>>>{range}{contents}/P 3 0 R>>/Ff 1>>", true},
+		"array":          {"[<</Type/Sig" + filter + "{range}{contents}>>]", true},
+		"other keys":     {"<</Type/Sig" + filter + "{range}/Content 1{contents}/ContentsX(y)/Reference[<</TransformMethod/DocMDP>>]>>", true},
+		"two filters":    {"<</Type/Sig" + filter + filter + "{range}{contents}>>", false},
+		"other object":   {"<</Type/Sig" + filter + "{range}>>\nendobj\n9 0 obj\n<<{contents}>>", false},
+		"other nested":   {"<</Type/Sig" + filter + "{range}/X<<{contents}>>>>", false},
+		"no key":         {"<</Type/Sig" + filter + "{range}/X[{contents}]>>", false},
+		"in a string":    {"<</Type/Sig" + filter + "{range}/X({contents})>>", false},
+		"deep":           {strings.Repeat("<</A", 40) + "<</Type/Sig" + filter + "{range}{contents}>>" + strings.Repeat(">>", 40), false},
+	} {
+		s := inspect(t, fileOf("x.pdf", revise(plainPDF(), 1, c.dictionary, func(b []byte) []byte { return p.sign(t, b, "-cades") })), Options{}).Signatures
+		if len(s) != 1 || s[0].Fits != c.fits || !c.fits && !slices.Equal(s[0].Problems, []string{ByteRange}) {
+			t.Errorf("%s: %+v", name, s)
+		}
 	}
 }
 
