@@ -120,6 +120,7 @@ func signature(s document.Signature) remark {
 		line.Tone = "warn"
 		line.Text += ": firma integra, certificato non riconosciuto o non valido a quella data"
 	case s.Trusted == nil:
+		line.Tone = ""
 		line.Text += ": firma integra, certificato non confrontato con un elenco di fiducia"
 	default:
 		line.Text += ": firma valida"
