@@ -131,7 +131,7 @@ func signedParts(root *part, path string) iter.Seq[leaf] {
 
 // signedIn recurses no deeper than the walk that made the tree.
 func signedIn(p *part, path string, yield func(leaf) bool) bool {
-	if p.media == "multipart/signed" && len(p.children) > 0 || opaqueMedia[p.media] {
+	if p.media == "multipart/signed" && len(p.children) > 0 || opaqueMedia[p.media] && !signedFile(p) {
 		return yield(leaf{part: p, path: path})
 	}
 	for i, c := range p.children {
@@ -140,6 +140,14 @@ func signedIn(p *part, path string, yield func(leaf) bool) bool {
 		}
 	}
 	return true
+}
+
+// signedFile tells that a part is a document that somebody signed and attached
+// (istanza.pdf.p7m), not a message: of those the name is another (RFC 8551
+// §3.2.1).
+func signedFile(p *part) bool {
+	name := strings.ToLower(fileName(p))
+	return strings.HasSuffix(name, ".p7m") && name != "smime.p7m"
 }
 
 // judgeContained judges them when they have passed by. Of those without any

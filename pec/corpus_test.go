@@ -83,6 +83,13 @@ func checkKnown(t *testing.T, e sample.Expect, a *pec.Analysis) {
 			t.Errorf("%s is %q, want %q", what, both[0], both[1])
 		}
 	}
+	var contained []pec.Authenticity
+	for _, c := range a.Contained {
+		contained = append(contained, c.Authenticity)
+	}
+	if !slices.Equal(contained, e.Contained) {
+		t.Errorf("the messages inside are judged %v, want %v: %+v", contained, e.Contained, a.Contained)
+	}
 	if len(e.Recipients) > 0 && !slices.Equal(c.Recipients, e.Recipients) {
 		t.Errorf("recipients %v, want %v", c.Recipients, e.Recipients)
 	}

@@ -16,6 +16,7 @@ type Dialect struct {
 	Name string
 
 	Style         Style               // of the text for people
+	Charset       string              // of it: utf-8, iso-8859-1 or iso-8859-15 (default)
 	Note          string              // below every text
 	Signature     string              // media type; default application/x-pkcs7-signature
 	Micalg        string              // as written; default by the digest
@@ -56,7 +57,7 @@ type Daticert struct {
 // ArubaLike is the platform that most providers rent.
 func ArubaLike() Dialect {
 	return Dialect{
-		Name: "aruba", Micalg: "sha1", Extra: []string{"X-Mailer: postacert 2.0"},
+		Name: "aruba", Charset: "iso-8859-1", Micalg: "sha1", Extra: []string{"X-Mailer: postacert 2.0"},
 		Note: "\nL'allegato daticert.xml contiene informazioni di servizio sulla trasmissione.\nL'allegato smime.p7s contiene la firma elettronica del gestore.\n",
 	}
 }
@@ -72,7 +73,7 @@ func LegalmailLike() Dialect {
 // NamirialLike writes a styled page and puts the original first.
 func NamirialLike() Dialect {
 	return Dialect{
-		Name: "namirial", Style: Styled, Micalg: "sha1", OriginalFirst: true,
+		Name: "namirial", Style: Styled, Charset: "utf-8", Micalg: "sha1", OriginalFirst: true,
 		Extra: []string{"X-Namirial-Details: 1;0;0", "X-Namirial-Checker-Version: 2.4"},
 	}
 }
@@ -124,7 +125,10 @@ func (d Dialect) field(name, value string) string {
 // text is the part for people: always the first (RFC 6109 §4.3).
 func (d Dialect) text(s string) []byte {
 	s += d.Note
-	m := Mail{Charset: "iso-8859-15"}
+	m := Mail{Charset: d.Charset}
+	if d.Charset == "" {
+		m.Charset = "iso-8859-15"
+	}
 	plain := m.text("plain", s)
 	page := "<p>" + strings.ReplaceAll(html.EscapeString(strings.TrimSpace(s)), "\n", "<br>\n") + "</p>"
 	switch d.Style {

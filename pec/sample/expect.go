@@ -29,7 +29,8 @@ type Message struct {
 	// Time is when its signature has to be judged: the event's.
 	Time time.Time
 
-	inside []known // what a reader lists in it where it is attached to another
+	inside []known            // the files a reader lists in it where it is attached to another
+	signed []pec.Authenticity // and the signed messages it judges there: itself first, when it is one
 }
 
 // Expect is the truth about a sample. From the field From on, what is empty is
@@ -43,6 +44,10 @@ type Expect struct {
 	Subject      string // of the message a person wrote
 	Files        []string
 	Warnings     []string // codes, in any order
+
+	// Contained are the judgements of the signed messages that lie in it, from the
+	// outermost inwards; not told of a trick.
+	Contained []pec.Authenticity
 
 	From        string   // address of who wrote it
 	SHA256      []string // of Files
@@ -90,7 +95,7 @@ func (d *Dispatch) told(n notice, files []known) (Message, error) {
 	for _, r := range d.recipients {
 		e.Recipients = append(e.Recipients, pec.Recipient{Address: r.address, Kind: r.kind()})
 	}
-	m := Message{Raw: raw, Kind: pec.PECReceipt, Time: d.time, inside: d.inside(n, files)}
+	m := Message{Raw: raw, Kind: pec.PECReceipt, Time: d.time, inside: d.inside(n, files), signed: []pec.Authenticity{pec.Certified}}
 	if n.original != nil {
 		e.list(files)
 	}
@@ -138,6 +143,13 @@ func weakDigest(h crypto.Hash) []string {
 		return []string{pec.WeakDigest}
 	}
 	return nil
+}
+
+// carrying is a message that another one lies in.
+func (m Message) carrying(inner Message) Message {
+	m.Expect.Contained = inner.signed
+	m.signed = append(m.signed, inner.signed...)
+	return m
 }
 
 // ordinary is the sample of unsigned mail.

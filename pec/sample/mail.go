@@ -16,7 +16,7 @@ type Mail struct {
 	Subject      string
 	Date         time.Time
 	MessageID    string // without brackets; "" leaves the field out
-	Charset      string // utf-8 (default) or iso-8859-15
+	Charset      string // utf-8 (default), iso-8859-1 or iso-8859-15
 	Text, HTML   string
 	Files        []File
 	Headers      []string // further fields, "Name: value"
@@ -70,17 +70,19 @@ func (m Mail) charset() string {
 	return m.Charset
 }
 
+var charmaps = map[string]*charmap.Charmap{"iso-8859-1": charmap.ISO8859_1, "iso-8859-15": charmap.ISO8859_15}
+
 // encode makes encoded words of text beyond ASCII (RFC 2047).
 func (m Mail) encode(s string) string {
-	if m.charset() == "iso-8859-15" {
-		return mime.QEncoding.Encode("iso-8859-15", string(m.bytes(s)))
+	if _, ok := charmaps[m.charset()]; ok {
+		return mime.QEncoding.Encode(m.charset(), string(m.bytes(s)))
 	}
 	return mime.QEncoding.Encode("utf-8", s)
 }
 
 func (m Mail) bytes(s string) []byte {
-	if m.charset() == "iso-8859-15" {
-		if b, err := charmap.ISO8859_15.NewEncoder().Bytes([]byte(s)); err == nil {
+	if e, ok := charmaps[m.charset()]; ok {
+		if b, err := e.NewEncoder().Bytes([]byte(s)); err == nil {
 			return b
 		}
 	}

@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"crypto"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -11,7 +12,10 @@ import (
 // ordinaryKinds are mails with the files that people send.
 var ordinaryKinds = []kind{
 	{"ordinaria-un-allegato-vuoto", attaching(File{Name: "vuoto.txt", MediaType: "text/plain"})},
-	{"ordinaria-p7m", attaching(File{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", Data: []byte("\x30\x80\x06\x09")})},
+	{"ordinaria-p7m", attachingSigned(Form{})},
+	{"ordinaria-p7m-indefinito", attachingSigned(Form{Indefinite: true})},
+	{"ordinaria-p7m-senza-attributi", attachingSigned(Form{NoAttributes: true, NoIssuers: true})},
+	{"ordinaria-p7m-rotto", attaching(File{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", Data: []byte("\x30\x80\x06\x09")})},
 	{"ordinaria-p7s-accanto", attaching(File{Name: "istanza.pdf", MediaType: "application/pdf", Data: PDF(nil)}, File{Name: "istanza.pdf.p7s", MediaType: "application/pkcs7-signature", Data: []byte("\x30\x80")})},
 	{"ordinaria-segnatura", attaching(File{Name: "Segnatura.xml", MediaType: "application/xml", Data: []byte("<?xml version=\"1.0\"?><Segnatura/>")})},
 	{"ordinaria-fattura", attaching(File{Name: "IT01234567890_FPR03.xml.p7m", MediaType: "application/octet-stream", Data: []byte("\x30\x82")},
@@ -66,6 +70,30 @@ func attaching(files ...File) func(*mixer) (Message, error) {
 	}
 }
 
+// attachingSigned is mail with a document that its writer signed.
+func attachingSigned(f Form) func(*mixer) (Message, error) {
+	return func(m *mixer) (Message, error) {
+		p7m, err := m.p7m(f)
+		if err != nil {
+			return Message{}, err
+		}
+		return attaching(File{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", Data: p7m})(m)
+	}
+}
+
+// p7m is a PDF in the signature of a person.
+func (m *mixer) p7m(f Form) ([]byte, error) {
+	by, err := m.p.person(m.mail().From, nil)
+	if err != nil {
+		return nil, err
+	}
+	f.Opaque, f.PSS = true, m.p.options.PSS
+	if f.Digest == 0 {
+		f.Digest = crypto.SHA256
+	}
+	return f.cms(PDF(m.bytes(800)), by)
+}
+
 func numbered(n int) []File {
 	var files []File
 	for i := range n {
@@ -114,7 +142,7 @@ func personal(f Form) func(*mixer) (Message, error) {
 		raw, err := m.p.personal(mail, f, nil)
 		one := ordinary(mail)
 		one.Raw, one.Expect.Content, one.Expect.Text, one.Expect.From = raw, digest(raw), bodyPhrase, "mario.rossi@pec.mittente.example"
-		one.Expect.Status = pec.SignatureValid
+		one.Expect.Status, one.signed = pec.SignatureValid, []pec.Authenticity{pec.Unsigned}
 		h := f.Digest
 		if h == 0 {
 			h = m.p.options.Digest

@@ -38,8 +38,12 @@ var receiptKinds = []kind{
 		return m.delivered(mail, nil, "breve")
 	}},
 	{"consegna-breve-con-p7m", func(m *mixer) (Message, error) {
+		p7m, err := m.p7m(Form{})
+		if err != nil {
+			return Message{}, err
+		}
 		mail := m.mail()
-		mail.Files = []File{{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", Data: m.bytes(2000)}, {Name: "atto.pdf", MediaType: "application/pdf", Data: PDF(m.bytes(500))}}
+		mail.Files = []File{{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", Data: p7m}, {Name: "atto.pdf", MediaType: "application/pdf", Data: PDF(m.bytes(500))}}
 		return m.delivered(mail, nil, "breve")
 	}},
 	{"consegna-altro-destinatario", warned(receipt(func(d *Dispatch) notice {

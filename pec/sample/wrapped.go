@@ -61,7 +61,8 @@ func (m *mixer) anomalous(inner Message, from, phrase string) (Message, error) {
 	e := Expect{Authenticity: pec.Anomaly, Status: pec.SignatureValid, Type: "anomalia", Subject: inner.Expect.Subject,
 		Warnings: weakDigest(m.p.options.Digest), From: from, Content: digest(inner.Raw), Text: phrase}
 	e.list(inner.inside)
-	return Message{Raw: raw, Kind: pec.PECAnomaly, Expect: e, Time: m.at, inside: append([]known{knownFile("postacert.eml", inner.Raw)}, inner.inside...)}, err
+	return Message{Raw: raw, Kind: pec.PECAnomaly, Expect: e, Time: m.at, inside: append([]known{knownFile("postacert.eml", inner.Raw)}, inner.inside...),
+		signed: []pec.Authenticity{pec.Anomaly}}.carrying(inner), err
 }
 
 // outerSubject is the subject of a message as it was received.
@@ -79,7 +80,9 @@ func nested(levels int) func(*mixer) (Message, error) {
 			files := append(knownFiles(mail.Files), one.inside...)
 			var d *Dispatch
 			if d, err = m.submit(mail, Submission{}); err == nil {
+				inner := one
 				one, err = d.told(d.envelope(), files)
+				one = one.carrying(inner)
 			}
 		}
 		return one, err
@@ -103,7 +106,10 @@ func redirected(what func(*mixer) (Message, error)) func(*mixer) (Message, error
 		}
 		one, err := d.told(d.envelope(), inner.inside)
 		one.Expect.Text = ""
-		return one, err
+		if inner.signed != nil { // its own header is the writer's, and not the signer's
+			inner.signed = append([]pec.Authenticity{pec.Untrusted}, inner.signed[1:]...)
+		}
+		return one.carrying(inner), err
 	}
 }
 
@@ -123,7 +129,7 @@ func forwarded(what func(*mixer) (Message, error)) func(*mixer) (Message, error)
 		mail := m.mail()
 		mail.Subject = "I: " + outerSubject(inner.Raw)
 		mail.Files = []File{{Name: "inoltrato.eml", MediaType: "message/rfc822", Data: inner.Raw}}
-		return ordinary(mail, append(knownFiles(mail.Files), inner.inside...)...), nil
+		return ordinary(mail, append(knownFiles(mail.Files), inner.inside...)...).carrying(inner), nil
 	}
 }
 
@@ -131,6 +137,7 @@ func forwarded(what func(*mixer) (Message, error)) func(*mixer) (Message, error)
 func (m *mixer) digested() (Message, error) {
 	var files []known
 	var parts [][]byte
+	var signed []pec.Authenticity
 	for i, what := range []func(*mixer) (Message, error){envelope("completa", false), receipt((*Dispatch).acceptance)} {
 		inner, err := what(m)
 		if err != nil {
@@ -138,11 +145,11 @@ func (m *mixer) digested() (Message, error) {
 		}
 		parts = append(parts, append([]byte("\r\n"), inner.Raw...))
 		files = append(append(files, knownFile(fmt.Sprintf("parte-%d.eml", i+1), inner.Raw)), inner.inside...)
+		signed = append(signed, inner.signed...)
 	}
 	mail := m.mail()
 	mail.Body = joined("digest", "digest", parts...)
-	one := ordinary(mail, files...)
-	return one, nil
+	return ordinary(mail, files...).carrying(Message{signed: signed}), nil
 }
 
 // listed is a PEC that went through a mailing list: the signature is no longer
@@ -169,6 +176,6 @@ func listed(what func(*mixer) (Message, error)) func(*mixer) (Message, error) {
 		one := Message{Raw: b.Bytes(), Kind: pec.Email, Time: m.at, inside: files, Expect: Expect{Authenticity: pec.Unsigned,
 			Status: pec.SignatureAbsent, Subject: subject, Warnings: []string{pec.PECWrapped}, Content: digest(b.Bytes())}}
 		one.Expect.list(files)
-		return one, nil
+		return one.carrying(inner), nil
 	}
 }
