@@ -82,9 +82,12 @@ func newInspector(ctx context.Context, in Input, o Options) *inspector {
 
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits
-	return Limits{cmp.Or(l.Depth, d.Depth), cmp.Or(l.Files, d.Files), cmp.Or(l.Inflated, d.Inflated), cmp.Or(l.Ratio, d.Ratio),
-		cmp.Or(l.Parsed, d.Parsed), cmp.Or(l.Signers, d.Signers)}
+	return Limits{bound(l.Depth, d.Depth), bound(l.Files, d.Files), bound(l.Inflated, d.Inflated), bound(l.Ratio, d.Ratio),
+		bound(l.Parsed, d.Parsed), bound(l.Signers, d.Signers)}
 }
+
+// bound is a limit: 0 means the default, what is less means none at all.
+func bound[T int | int64](limit, fallback T) T { return max(cmp.Or(limit, fallback), 0) }
 
 // reading is what was read of one file, before the files in it are.
 type reading struct {
@@ -121,7 +124,7 @@ func (c *child) sum(h crypto.Hash) []byte {
 	return c.sums.Sum(h)
 }
 
-// reader reads it from its beginning; nil when that is not possible.
+// reader reads it from its beginning, or fails and says why.
 func (c *child) reader() io.Reader {
 	switch {
 	case c.at != nil:
@@ -207,6 +210,28 @@ func (i *inspector) beside(all []child, n int) *Input {
 		}
 	}
 	return nil
+}
+
+// section are bytes of a file.
+type section struct{ from, to int64 }
+
+// sums are digests of a prefix and of some bytes of a file; nil, and a warning,
+// when these cannot be read.
+func (i *inspector) sums(r *reading, hashes []crypto.Hash, prefix []byte, in Input, sections ...section) stamped {
+	sums := cms.NewDigester(hashes...)
+	_, err := sums.Write(prefix)
+	for _, s := range sections {
+		if err == nil {
+			err = i.digest(sums, in.Content, s.from, s.to-s.from)
+		}
+	}
+	if err != nil {
+		if w, ok := warningOf(err); ok {
+			r.warnOnce(w.Code, "%s", w.Detail)
+		}
+		return nil
+	}
+	return sums.Sum
 }
 
 // digest writes bytes of a file to a digester.

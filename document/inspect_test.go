@@ -104,6 +104,43 @@ func TestSharedBounds(t *testing.T) {
 	}
 }
 
+// Bounds of less than nothing let nothing through.
+func TestNegativeLimits(t *testing.T) {
+	ca := newAuthority(t)
+	p7m := ca.signer(t, newKey(t), nil).cades(t, pdfText)
+	for _, b := range []string{rawZip(packed("x.p7m", p7m)), string(p7m), "<a/>", event("SUMMARY:x"), sampleTNEF().String()} {
+		facts := inspect(t, input("x", b), Options{Limits: Limits{-1, -1, -1, -1, -1, -1}})
+		if len(facts.Files) > 0 || len(facts.Signatures) > 0 {
+			t.Errorf("%+v", facts)
+		}
+	}
+}
+
+// A PDF with more signatures than its bytes are read for says so.
+func TestDigestsAreBounded(t *testing.T) {
+	ca := newAuthority(t)
+	p := ca.signer(t, newKey(t), nil)
+	pdf := plainPDF()
+	for n := 1; n <= passes+4; n++ {
+		pdf = p.pades(t, pdf, n)
+	}
+	facts := inspect(t, fileOf("x.pdf", pdf), Options{Limits: Limits{Inflated: -1}})
+	if len(facts.Signatures) != passes+4 || hasWarning(facts, NotRead) {
+		t.Errorf("%d signatures, %+v", len(facts.Signatures), facts.Warnings) // together they cover half of passes times the file
+	}
+	// All over all of it.
+	pdf = bytes.Replace(plainPDF(), []byte("%\xe2"), []byte("%"+strings.Repeat("x", 1<<20)+"\xe2"), 1)
+	signed := revise(pdf, 1, padesEntries, func(b []byte) []byte { return p.sign(t, b, "-cades") })
+	i := newInspector(t.Context(), fileOf("x.pdf", signed), Options{Limits: Limits{Inflated: -1}})
+	var r reading
+	for range passes + 1 {
+		i.pdfSignatures(&r, fileOf("x.pdf", signed))
+	}
+	if last := r.Signatures[passes]; last.Fits || !slices.Equal(last.Problems, []string{NoContent}) || !hasWarning(r.Facts, NotRead) || !r.Signatures[0].Fits {
+		t.Errorf("%+v, %+v", last, r.Warnings)
+	}
+}
+
 // broken fails from a place on.
 type broken struct {
 	io.ReaderAt

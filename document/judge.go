@@ -201,10 +201,7 @@ func (i *inspector) stampBeside(r *reading, token, prefix []byte, file *Input) {
 	}
 	var over stamped
 	if said, err := cms.ParseStamp(token); err == nil && file != nil {
-		sums := cms.NewDigester(said.Hash)
-		if _, err := sums.Write(prefix); err == nil && i.digest(sums, file.Content, 0, file.Size) == nil {
-			over = sums.Sum
-		}
+		over = i.sums(r, []crypto.Hash{said.Hash}, prefix, *file, section{0, file.Size})
 	}
 	i.stamp(r, token, over)
 }

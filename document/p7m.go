@@ -67,10 +67,7 @@ func trailing(in Input, length int64) bool {
 func (i *inspector) detached(r *reading, sd *cms.SignedData, beside *Input) {
 	var sum stamped
 	if beside != nil {
-		sums := cms.NewDigester(sd.Digests()...)
-		if err := i.digest(sums, beside.Content, 0, beside.Size); err == nil {
-			sum = sums.Sum
-		}
+		sum = i.sums(r, sd.Digests(), nil, *beside, section{0, beside.Size})
 	}
 	i.signed(r, sd, sum)
 }

@@ -125,7 +125,7 @@ func (i *inspector) pdfSignature(r *reading, in Input, at int64, numbers []int64
 	case "ETSI.RFC3161":
 		var over stamped
 		if said, err := cms.ParseStamp(contents); err == nil {
-			over = i.overRanges(in, signed, said.Hash)
+			over = i.overRanges(r, in, signed, said.Hash)
 		}
 		i.stamp(r, contents, over)
 	case "adbe.pkcs7.detached", "ETSI.CAdES.detached", "adbe.pkcs7.sha1":
@@ -153,13 +153,13 @@ func (i *inspector) pdfSigners(r *reading, in Input, signed signedRanges, dict p
 	var sum stamped
 	if filter := dict.value("SubFilter"); filter == "adbe.pkcs7.sha1" {
 		// The content is the SHA-1 of the bytes (ISO 32000-1 table 257).
-		if over := i.overRanges(in, signed, crypto.SHA1); over != nil && bytes.Equal(over(crypto.SHA1), sd.Content) {
+		if over := i.overRanges(r, in, signed, crypto.SHA1); over != nil && bytes.Equal(over(crypto.SHA1), sd.Content) {
 			sum = func(h crypto.Hash) []byte { return digestOf(h, sd.Content) }
 		} else if over != nil {
 			sum = func(h crypto.Hash) []byte { return digestOf(h, nil) }
 		}
 	} else if sd.Content == nil {
-		sum = i.overRanges(in, signed, sd.Digests()...)
+		sum = i.overRanges(r, in, signed, sd.Digests()...)
 	}
 	for n := range sd.Signers {
 		if n > 0 && !i.another(r) {
@@ -179,12 +179,8 @@ func (i *inspector) pdfSigners(r *reading, in Input, signed signedRanges, dict p
 }
 
 // overRanges takes digests of the signed bytes; nil when they cannot be read.
-func (i *inspector) overRanges(in Input, signed signedRanges, hashes ...crypto.Hash) stamped {
-	sums := cms.NewDigester(hashes...)
-	if i.digest(sums, in.Content, 0, signed.gap) != nil || i.digest(sums, in.Content, signed.resume, signed.end-signed.resume) != nil {
-		return nil
-	}
-	return sums.Sum
+func (i *inspector) overRanges(r *reading, in Input, signed signedRanges, hashes ...crypto.Hash) stamped {
+	return i.sums(r, hashes, nil, in, section{0, signed.gap}, section{signed.resume, signed.end})
 }
 
 // signedRanges are the bytes [0, gap) and [resume, end) of a file; between them
