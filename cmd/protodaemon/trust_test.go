@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,21 +57,22 @@ func TestChangedTrustFilesAreTakenOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var log bytes.Buffer
+		var log lines
 		trust.watched(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
-		changes, ended := 0, make(chan struct{})
+		ended := make(chan struct{})
+		var changes atomic.Int32
 		go func() {
 			defer close(ended)
-			trust.watch(ctx, trustEvery, func() { changes++ })
+			trust.watch(ctx, trustEvery, func() { changes.Add(1) })
 		}()
 		state := func(providers, taken int, problems float64, lines int) {
 			t.Helper()
 			time.Sleep(2 * trustEvery)
 			synctest.Wait()
-			if n := trust.mailboxes(cfg)[0].Trust.Count(time.Now()).Providers; n != providers || changes != taken ||
+			if n := trust.mailboxes(cfg)[0].Trust.Count(time.Now()).Providers; n != providers || int(changes.Load()) != taken ||
 				testutil.ToFloat64(trust.problems) != problems || strings.Count(log.String(), "\n") != lines {
-				t.Errorf("%d providers, %d changes, %v problems, log:\n%s", n, changes, testutil.ToFloat64(trust.problems), log.String())
+				t.Errorf("%d providers, %d changes, %v problems, log:\n%s", n, changes.Load(), testutil.ToFloat64(trust.problems), log.String())
 			}
 		}
 		state(1, 0, 0, 0)
