@@ -22,6 +22,9 @@ import (
 	"github.com/protodaemon/protodaemon/register"
 )
 
+// maxHeader bounds the head of an answer.
+const maxHeader = 64 << 10
+
 // poster delivers by HTTPS as multipart/form-data. The answer may be the
 // receipt, or name in Location where it will be.
 type poster struct {
@@ -61,7 +64,7 @@ func (s poster) client() (*http.Client, func(), error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}
+	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: maxHeader}
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		transport.CloseIdleConnections, nil
 }

@@ -212,6 +212,8 @@ func TestHTTPRefusals(t *testing.T) {
 	if !strings.Contains(h.closing(c.ID).Trouble.Detail, "XML non valido") {
 		t.Errorf("the conservator's reason is lost: %s", h.closing(c.ID).Trouble.Detail)
 	}
+	s.set(says(200, "", "X-Nulla", strings.Repeat("x", 1<<20)))
+	h.fails(c.ID, s.delivery(), "unreachable")
 	// A connection that is cut in the middle of the answer.
 	s.set(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")

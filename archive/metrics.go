@@ -67,8 +67,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	lots := map[string]Authority{}
 	for _, k := range m.archive.kept() {
 		for _, a := range k.conf.Authorities {
-			if a.Lot > 0 {
-				lots[a.Name] = a
+			if b := lots[a.Name]; a.Lot > 0 && (a.LotFrom > b.LotFrom || a.LotFrom == b.LotFrom && a.Lot > b.Lot) {
+				lots[a.Name] = a // of several under one name, the newest
 			}
 		}
 		if at, ok := k.signerExpiry(ctx); ok {
