@@ -12,16 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"software.sslmate.com/src/go-pkcs12"
-
 	"github.com/protodaemon/protodaemon/cms"
 	"github.com/protodaemon/protodaemon/sign"
 )
-
-// encodeP12 makes PKCS#12 files that openssl does not make.
-func encodeP12(key any, first *x509.Certificate, others []*x509.Certificate) []byte {
-	return must(pkcs12.Modern2023.Encode(key, first, others, password))
-}
 
 // opensslCMS has openssl verify a .p7m as CAdES up to the root.
 func opensslCMS(t testing.TB, p *pki, p7m []byte) (content []byte, said string, err error) {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"software.sslmate.com/src/go-pkcs12"
+
 	"github.com/protodaemon/protodaemon/sign"
 )
 
@@ -39,6 +41,11 @@ func exportP12(t testing.TB, key crypto.Signer, chain []*x509.Certificate, optio
 	}
 	ran(t, "openssl", append(args, options...)...)
 	return out
+}
+
+// encodeP12 makes PKCS#12 files that openssl does not make.
+func encodeP12(key any, first *x509.Certificate, others []*x509.Certificate) []byte {
+	return must(pkcs12.Modern2023.Encode(key, first, others, password))
 }
 
 func openP12(t testing.TB, file string) sign.Key {

@@ -96,6 +96,9 @@ func (a Authority) stamp(ctx context.Context, digest []byte) (Stamped, error) {
 		return Stamped{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s, err := cms.VerifyStamp(token, digest, a.Roots)
+	if err == nil && s.Weak {
+		err = errWeak
+	}
 	if err != nil {
 		return Stamped{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

@@ -240,6 +240,23 @@ func TestStampCertificate(t *testing.T) {
 	}
 }
 
+// An authority that signs with SHA-1 gives no stamp, and a stamp of it that is
+// in a file already proves nothing.
+func TestStampSHA1(t *testing.T) {
+	s, p := newTSA(t, nil), newPKI()
+	s.configure("signer_digest = sha256", "signer_digest = sha1")
+	p7m := signed(t, p, "P-256", time.Now(), sign.Document{Format: sign.CAdES, Content: []byte("x")})
+	digest := sha256.Sum256(must(cms.Parse(p7m)).Signers[0].Signature)
+	if _, err := sign.Stamp(t.Context(), []sign.Authority{s.authority("prova")}, digest[:]); !errors.Is(err, sign.ErrRefused) || !strings.Contains(err.Error(), "SHA-1") {
+		t.Errorf("%v", err)
+	}
+	q := must(cms.NewStampRequest(digest[:], nil))
+	token := must(q.Read(s.reply(q.DER)))
+	if _, err := sign.Verify(must(cms.AddToken(p7m, token)), p.pool(), s.pki.pool()); !errors.Is(err, cms.ErrUnsupported) || !strings.Contains(err.Error(), "the time stamp") {
+		t.Errorf("in a file: %v", err)
+	}
+}
+
 // Name and password go to an authority by https, or on this machine.
 func TestStampPassword(t *testing.T) {
 	s := newTSA(t, nil)

@@ -119,6 +119,19 @@ func (s *tsa) reply(request []byte) []byte {
 	return b
 }
 
+// configure replaces a line of the authority's configuration.
+func (s *tsa) configure(line, by string) {
+	s.t.Helper()
+	file := filepath.Join(s.dir, "tsa.cnf")
+	conf := must(os.ReadFile(file))
+	if !strings.Contains(string(conf), line+"\n") {
+		s.t.Fatalf("no line %q", line)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(conf), line+"\n", by+"\n", 1)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // answers changes what is answered from now on.
 func (s *tsa) answers(f func(w http.ResponseWriter, request []byte, reply func([]byte) []byte)) {
 	s.mu.Lock()

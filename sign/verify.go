@@ -18,6 +18,8 @@ type Verified struct {
 	Stamp        *cms.Stamp // of the signature value; nil: none
 }
 
+var errWeak = fmt.Errorf("%w: SHA-1, which proves nothing any more", cms.ErrUnsupported)
+
 // Verify verifies a CAdES file with its content inside: digest, value, the
 // binding of the certificate, and the time stamp where there is one. The
 // signer's certificate has to be valid at the time of the stamp, or else at the
@@ -43,12 +45,15 @@ func Verify(p7m []byte, roots, stampRoots *x509.CertPool) (Verified, error) {
 		v.Time = *s.Time
 	}
 	if s.Weak {
-		return v, fmt.Errorf("%w: SHA-1", cms.ErrUnsupported)
+		return v, errWeak
 	}
 	at := v.Time
 	if s.Token != nil {
 		digest := sha256.Sum256(s.Signature)
 		stamp, err := cms.VerifyStamp(s.Token, digest[:], stampRoots)
+		if err == nil && stamp.Weak {
+			err = errWeak
+		}
 		if err != nil {
 			return v, fmt.Errorf("the time stamp: %w", err)
 		}
@@ -68,11 +73,7 @@ func validAt(c *x509.Certificate, others []*x509.Certificate, roots *x509.CertPo
 	if roots == nil {
 		return nil
 	}
-	between := x509.NewCertPool()
-	for _, o := range others {
-		between.AddCert(o)
-	}
-	_, err := c.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	err := cms.NewChains().Verify(c, others, x509.VerifyOptions{Roots: roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
 		return fmt.Errorf("the signer does not lead to a trusted certificate: %w", err)
 	}
