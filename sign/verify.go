@@ -24,7 +24,7 @@ var errWeak = fmt.Errorf("%w: SHA-1, which proves nothing any more", cms.ErrUnsu
 // binding of the certificate, and the time stamp where there is one. The
 // signer's certificate has to be valid at the time of the stamp, or else at the
 // time that the signer says; with roots it has to lead to one of them then, and
-// the authority to one of stampRoots.
+// the authority to one of stampRoots. SHA-1 is no proof of either.
 func Verify(p7m []byte, roots, stampRoots *x509.CertPool) (Verified, error) {
 	sd, err := cms.Parse(p7m)
 	if err != nil {
