@@ -34,31 +34,38 @@ func NewChains() *Chains {
 	return &Chains{left: chainChecks, known: map[[2][sha256.Size]byte]bool{}}
 }
 
-// Verify is x509's, with those of others as intermediates that lead on from the
-// certificate; o.Intermediates is not used. Past the bound it is ErrBounds.
+// Verify tells whether Paths finds one.
 func (v *Chains) Verify(c *x509.Certificate, others []*x509.Certificate, o x509.VerifyOptions) error {
+	_, err := v.Paths(c, others, o)
+	return err
+}
+
+// Paths are x509's, with those of others as intermediates that lead on from the
+// certificate; o.Intermediates is not used. Past the bound it is ErrBounds.
+func (v *Chains) Paths(c *x509.Certificate, others []*x509.Certificate, o x509.VerifyOptions) ([][]*x509.Certificate, error) {
 	issuers, err := v.issuers(c, others)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for k := range sameMax {
 		alternative, some := alternatives(issuers, k)
 		if k > 0 && !some {
-			return err
+			break
 		}
-		if again := v.verify(c, alternative, o); again == nil || k == 0 {
+		paths, again := v.verify(c, alternative, o)
+		if again == nil {
+			return paths, nil
+		}
+		if k == 0 {
 			err = again
 		}
-		if err == nil {
-			return nil
-		}
 	}
-	return err
+	return nil, err
 }
 
 // verify is x509's, which comes to each of the issuers once, because each has one
 // issuer among them, and tries all that have the right name.
-func (v *Chains) verify(c *x509.Certificate, issuers []*x509.Certificate, o x509.VerifyOptions) error {
+func (v *Chains) verify(c *x509.Certificate, issuers []*x509.Certificate, o x509.VerifyOptions) ([][]*x509.Certificate, error) {
 	o.Intermediates = x509.NewCertPool()
 	for _, i := range issuers {
 		o.Intermediates.AddCert(i)
@@ -69,10 +76,9 @@ func (v *Chains) verify(c *x509.Certificate, issuers []*x509.Certificate, o x509
 		}
 	}
 	if v.left < 0 {
-		return errChecks
+		return nil, errChecks
 	}
-	_, err := c.Verify(o)
-	return err
+	return c.Verify(o)
 }
 
 // alternatives are the issuers with, of those of one name and key, the k-th or

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/protodaemon/protodaemon/cms"
 )
 
 // judged is what comes of judging signers.
@@ -21,7 +23,7 @@ type judged struct {
 // judge judges the signers whose values fit, for a purpose: chain, revocation,
 // key usage and address. at is the time of the event; from are the From
 // addresses of the message.
-func (t *Trust) judge(p purpose, s signedBy, at time.Time, from []Address) judged {
+func (t *Trust) judge(v *cms.Chains, p purpose, s signedBy, at time.Time, from []Address) judged {
 	out := judged{Signature: Signature{Status: s.status, Problems: []string{}}}
 	if s.err != nil {
 		out.Problems = append(out.Problems, s.err.Error())
@@ -41,7 +43,7 @@ func (t *Trust) judge(p purpose, s signedBy, at time.Time, from []Address) judge
 		return out
 	}
 	for _, one := range s.signers {
-		c := t.chainAt(p, x509.ExtKeyUsageEmailProtection, one.Certificate, one.Time, s.certs, at)
+		c := t.chainAt(v, p, x509.ExtKeyUsageEmailProtection, one.Certificate, one.Time, s.certs, at)
 		out.fail(c.status, c.problem)
 		out.later = out.later || c.later
 		out.unknown = cmp.Or(out.unknown, c.unknown)
@@ -88,10 +90,10 @@ type chained struct {
 // chainAt judges a signer's certificate at the time of the event, or else when
 // it says that it signed (later): both are the signer's word, and a notice may
 // be about something older than the provider's present certificate.
-func (t *Trust) chainAt(p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, signed *time.Time, others []*x509.Certificate, at time.Time) chained {
-	out := t.chain(p, usage, c, others, at)
+func (t *Trust) chainAt(v *cms.Chains, p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, signed *time.Time, others []*x509.Certificate, at time.Time) chained {
+	out := t.chain(v, p, usage, c, others, at)
 	if out.status == SignatureExpired && signed != nil {
-		if again := t.chain(p, usage, c, others, *signed); again.status == SignatureValid {
+		if again := t.chain(v, p, usage, c, others, *signed); again.status == SignatureValid {
 			again.later = true
 			return again
 		}
@@ -102,16 +104,12 @@ func (t *Trust) chainAt(p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, 
 // chain looks for a path from the certificate to an anchor of a purpose at the
 // time of the event, in which nothing was revoked then; name constraints, path
 // lengths, who may sign certificates and nested purposes are x509's to check.
-func (t *Trust) chain(p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, others []*x509.Certificate, at time.Time) chained {
+func (t *Trust) chain(v *cms.Chains, p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, others []*x509.Certificate, at time.Time) chained {
 	if t.Empty() || !t.knows(p) {
 		return chained{status: SignatureUntrusted, problem: nobody[p]}
 	}
-	options := x509.VerifyOptions{Roots: t.pool(p, at), Intermediates: x509.NewCertPool(), CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{usage}}
-	for _, o := range others {
-		options.Intermediates.AddCert(o)
-	}
-	chains, err := c.Verify(options)
+	options := x509.VerifyOptions{Roots: t.pool(p, at), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}}
+	chains, err := v.Paths(c, others, options)
 	var invalid x509.CertificateInvalidError
 	switch {
 	case err == nil:
@@ -120,10 +118,12 @@ func (t *Trust) chain(p purpose, usage x509.ExtKeyUsage, c *x509.Certificate, ot
 			return chained{status: SignatureUntrusted, problem: problem}
 		}
 		return chained{status: SignatureValid, unknown: unknown}
+	case errors.Is(err, cms.ErrBounds):
+		return chained{status: SignatureError, problem: err.Error()}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return chained{status: SignatureExpired, problem: fmt.Sprintf("a certificate was not valid at the time of the message (%s)", at.UTC().Format(time.DateTime))}
 	}
-	return chained{status: SignatureUntrusted, problem: t.whyNot(p, c, others, options, err)}
+	return chained{status: SignatureUntrusted, problem: t.whyNot(v, p, c, others, options, err)}
 }
 
 // nobody is what is said where nobody is trusted for a purpose.
@@ -133,9 +133,9 @@ var nobody = [purposes]string{
 }
 
 // whyNot says in words why no path was found.
-func (t *Trust) whyNot(p purpose, c *x509.Certificate, others []*x509.Certificate, options x509.VerifyOptions, err error) string {
+func (t *Trust) whyNot(v *cms.Chains, p purpose, c *x509.Certificate, others []*x509.Certificate, options x509.VerifyOptions, err error) string {
 	options.Roots = t.poolEver(p)
-	if _, ever := c.Verify(options); ever == nil {
+	if v.Verify(c, others, options) == nil {
 		return "the service that vouches for the certificate was not in force at the time of the message (" + options.CurrentTime.UTC().Format(time.DateTime) + ")"
 	}
 	why := "the certificate does not lead to a trust anchor: " + line(err.Error())

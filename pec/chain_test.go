@@ -123,7 +123,7 @@ func TestChains(t *testing.T) {
 			c.PermittedDNSDomainsCritical, c.ExcludedEmailAddresses = true, []string{"pec.gestore.example"}
 		}), nil, false, pec.SignatureUntrusted, "excluded", pec.Untrusted},
 		"intermediate for other purposes": {middle(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), nil, false, pec.SignatureUntrusted, "key usage", pec.Untrusted},
-		"intermediate that is no CA":      {root.issue(t, "Intermedia", nil), nil, false, pec.SignatureUntrusted, "cannot sign this kind", pec.Untrusted},
+		"intermediate that is no CA":      {root.issue(t, "Intermedia", nil), nil, false, pec.SignatureUntrusted, "does not lead to a trust anchor", pec.Untrusted},
 		"intermediate that may not sign":  {middle(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }), nil, false, pec.SignatureUntrusted, "does not lead", pec.Untrusted},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func (r *reader) contained(e *envelope, p *passing) (all []*contained) {
 			break
 		}
 		c.Analysis = newAnalysis()
-		c.reader = &reader{ctx: r.ctx, limits: r.limits, warn: c.Analysis.warn}
+		c.reader = &reader{ctx: r.ctx, limits: r.limits, warn: c.Analysis.warn, chains: r.chains}
 		c.envelope = c.locate(c.envelope.top, c.envelope.head)
 		if left -= 2 * (c.envelope.top.end - c.envelope.top.start); left < 0 {
 			r.warn(Unhashed, "signed messages repeat their content too often; not all are judged")

@@ -107,14 +107,13 @@ func (f *file) input() document.Input {
 // beside is the file that a detached signature is about: the one it is named
 // after.
 func beside(f *file, files []*file) *document.Input {
-	name, ok := cutSuffixFold(f.Name, ".p7s")
-	if !ok {
-		return nil
-	}
-	for _, other := range files {
-		if other != f && strings.EqualFold(other.Name, name) {
-			in := other.input()
-			return &in
+	for _, ext := range []string{".p7s", ".tst", ".tsr"} {
+		name, ok := cutSuffixFold(f.Name, ext)
+		for _, other := range files {
+			if ok && other != f && strings.EqualFold(other.Name, name) {
+				in := other.input()
+				return &in
+			}
 		}
 	}
 	return nil

@@ -18,9 +18,9 @@ func (r *reader) envelope(a *Analysis, e *envelope, t *Trust) {
 	sound := r.certificate(a, e)
 	if e.detached || e.opaque {
 		at := eventTime(a, e)
-		j := t.judge(e.purpose(), e.sign, at, addresses(e.head, "from"))
+		j := t.judge(r.chains, e.purpose(), e.sign, at, addresses(e.head, "from"))
 		if e.kind == Email && j.Status == SignatureUntrusted { // a person's, then
-			if again := t.judge(persons, e.sign, at, addresses(e.head, "from")); again.Status != SignatureUntrusted {
+			if again := t.judge(r.chains, persons, e.sign, at, addresses(e.head, "from")); again.Status != SignatureUntrusted {
 				j = again
 			}
 		}

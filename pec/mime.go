@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"strings"
+
+	"github.com/protodaemon/protodaemon/cms"
 )
 
 // part is one node of the MIME tree (RFC 2045, 2046): header at [start, body),
@@ -51,6 +53,7 @@ type reader struct {
 	ctx    context.Context
 	limits Limits
 	warn   func(code, detail string)
+	chains *cms.Chains // of all signers together
 }
 
 // walk reads the structure of a document. It never fails: past a bound the tree

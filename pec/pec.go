@@ -51,6 +51,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/protodaemon/protodaemon/cms"
 	"github.com/protodaemon/protodaemon/document"
 )
 
@@ -96,7 +97,7 @@ func fill[T int | int64](v *T, fallback T) {
 // partial analysis with a warning naming it.
 func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
 	a := newAnalysis()
-	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn}
+	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn, chains: cms.NewChains()}
 	doc := &source{src: m, size: int(max(size, 0))}
 	p := &passing{}
 	if size > r.limits.Size {

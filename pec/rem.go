@@ -313,7 +313,7 @@ func (r *reader) evidences(a *Analysis, e *envelope) (sound bool) {
 // what the message is about is certified by a valid one.
 func (r *reader) judgeEvidences(a *Analysis, e *envelope, t *Trust) (certified bool) {
 	for _, one := range e.read {
-		weak := one.judge(t)
+		weak := one.judge(r.chains, t)
 		if weak {
 			r.warn(WeakDigest, "the signature of an evidence rests on SHA-1")
 		}
@@ -332,12 +332,12 @@ func (r *reader) judgeEvidences(a *Analysis, e *envelope, t *Trust) (certified b
 // judge judges the signatures in an evidence. One is enough that is valid: it
 // fits, covers the whole evidence, and leads to a service of registered mail that
 // was in force at the time of the event.
-func (e *evidence) judge(t *Trust) (weak bool) {
+func (e *evidence) judge(v *cms.Chains, t *Trust) (weak bool) {
 	for i := range e.signatures {
 		if e.signatures[i].Element.Parent != e.root {
 			continue // a countersignature says nothing of the evidence
 		}
-		s := e.judgeOne(&e.signatures[i], t)
+		s := e.judgeOne(v, &e.signatures[i], t)
 		if e.Signature.Status == SignatureAbsent || s.Status == SignatureValid {
 			e.Signature, weak = s, e.signatures[i].Weak
 		}
@@ -351,7 +351,7 @@ func (e *evidence) judge(t *Trust) (weak bool) {
 	return weak
 }
 
-func (e *evidence) judgeOne(s *xmldsig.Signature, t *Trust) Signature {
+func (e *evidence) judgeOne(v *cms.Chains, s *xmldsig.Signature, t *Trust) Signature {
 	out := Signature{Status: SignatureValid, Problems: []string{}}
 	for _, problem := range s.Problems {
 		out.Problems = append(out.Problems, line(problem))
@@ -374,7 +374,7 @@ func (e *evidence) judgeOne(s *xmldsig.Signature, t *Trust) Signature {
 	if at := cmp.Or(e.Time, s.SigningTime); at != nil {
 		when = *at
 	}
-	c := t.chainAt(services, anyUsage, s.Certificate, s.SigningTime, s.Certificates, when)
+	c := t.chainAt(v, services, anyUsage, s.Certificate, s.SigningTime, s.Certificates, when)
 	out.fail(c.status, c.problem)
 	if s.Certificate.BasicConstraintsValid && s.Certificate.IsCA {
 		out.fail(SignatureUntrusted, "the signer's certificate is that of a certification authority")
