@@ -313,6 +313,8 @@ func TestNobodyInOffice(t *testing.T) {
 			{"nobody", register.Officer{}, register.Officer{}, "the manager is not named", false},
 			{"without tax code", register.Officer{Name: "Elena", Surname: "Neri", Deed: "x", From: "1999-01-01"}, register.Officer{}, "has no tax_code", false},
 			{"not any more", ended(inOffice, "1999-12-31"), register.Officer{}, "is not in office on that day", false},
+			{"not yet", begun(inOffice, "2000-01-06"), begun(deputy, "2000-01-06"), "the manager is not in office on that day; the deputy is not in office on that day", false},
+			{"first day", begun(inOffice, "2000-01-05"), register.Officer{}, "", false},
 			{"deputy", ended(inOffice, "1999-12-31"), deputy, "", true},
 			{"last day", ended(inOffice, "2000-01-05"), register.Officer{}, "", false},
 		} {
@@ -333,6 +335,11 @@ func TestNobodyInOffice(t *testing.T) {
 			}
 		}
 	})
+}
+
+func begun(o register.Officer, day string) register.Officer {
+	o.From = day
+	return o
 }
 
 func ended(o register.Officer, day string) register.Officer {
