@@ -146,6 +146,9 @@ func (v *validator) closing(path string, c Closing) {
 
 func (v *validator) authority(path string, a Authority) {
 	v.url(path+".url", a.URL, "https", "http")
+	if a.Username != "" {
+		v.private(path+".url", a.URL, "the password goes there")
+	}
 	if a.Lot < 0 {
 		v.bad(path+".lot", "is below 0", "")
 	}
@@ -222,10 +225,12 @@ func (v *validator) sign(path string, s Sign) {
 	}
 	if s.PKCS11 != (PKCS11{}) {
 		v.required(path+".pkcs11.module", s.PKCS11.Module)
+		v.required(path+".pkcs11.token", s.PKCS11.Token)
 		v.required(path+".pkcs11.key", s.PKCS11.Key)
 	}
 	if s.CSC != (CSC{}) {
 		v.url(path+".csc.url", s.CSC.URL, "https", "http")
+		v.private(path+".csc.url", s.CSC.URL, "the PIN goes there")
 		v.required(path+".csc.credential", s.CSC.Credential)
 	}
 }
@@ -269,6 +274,13 @@ func (v *validator) url(path, value string, schemes ...string) {
 		v.bad(path, "is not a URL", "begin it with "+strings.Join(schemes, ":// or ")+"://")
 	case u.User != nil:
 		v.bad(path, "holds a user name or password", "take it out of the URL; a secret belongs in a file of its own")
+	}
+}
+
+// private refuses a URL over which a secret would travel readable.
+func (v *validator) private(path, value, why string) {
+	if u, err := url.Parse(value); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		v.bad(path, "is plain http", why+": begin it with https://")
 	}
 }
 
