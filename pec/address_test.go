@@ -140,3 +140,10 @@ func TestSameAddress(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkParseAddresses(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		parseAddresses(`"Rossi, Mario" <mario.rossi@pec.example>, ordine@pec.example`)
+	}
+}

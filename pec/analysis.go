@@ -25,7 +25,13 @@ type Analysis struct {
 	Authenticity    Authenticity `json:"authenticity"`
 	Signature       Signature    `json:"signature"`
 	PEC             *Certificate `json:"pec"`
-	Text            string       `json:"text"`
+	// Text is what a person wrote, QuotedText the earlier messages that it
+	// repeats, Boilerplate the texts of providers and the signatures and notices
+	// at the end. Together they are the whole preview. Text is empty only where
+	// nobody wrote anything: the text of a receipt is the provider's.
+	Text        string `json:"text"`
+	QuotedText  string `json:"quoted_text"`
+	Boilerplate string `json:"boilerplate"`
 	// HTML tells that the body a person wrote has an HTML form (shown only
 	// sanitised, from HTMLPart).
 	HTML        bool         `json:"html"`

@@ -2,6 +2,7 @@ package pec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -62,8 +63,11 @@ func repairUTF8(s string) (string, doubt) {
 // plainASCII tells that b means the same in every charset: ASCII without the
 // bytes by which UTF-7, UTF-16, HZ and ISO 2022 leave it.
 func plainASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf || c == 0 || c == 0x1b || c == 0x0e || c == '+' || c == '~' {
+	if beyondASCII(b) {
+		return false
+	}
+	for _, c := range []byte{0, 0x0e, 0x1b, '+', '~'} {
+		if bytes.IndexByte(b, c) >= 0 {
 			return false
 		}
 	}
@@ -148,6 +152,11 @@ func (c charset) byChance(b []byte) bool {
 }
 
 func beyondASCII(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] { // as utf8.Valid does
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return true
+		}
+	}
 	for _, c := range b {
 		if c >= utf8.RuneSelf {
 			return true

@@ -164,6 +164,24 @@ func TestUndouble(t *testing.T) {
 	}
 }
 
+func TestMetaCharset(t *testing.T) {
+	for doc, want := range map[string]string{
+		`<meta charset=iso-8859-15>`: "iso-8859-15",
+		`<META CharSet = "UTF-8" >`:  "utf-8",
+		`<meta charset='cp1252'/>`:   "cp1252",
+		`<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">`: "iso-8859-1",
+		`<?xml version="1.0" encoding="iso-8859-15"?><html>`:                       "iso-8859-15",
+		`<meta charset=utf-16>`: "utf-8",
+		`<p>nessuno</p>`:        "",
+		`<p>charset</p>`:        "",
+		strings.Repeat(" ", 5000) + `<meta charset=iso-8859-15>`: "",
+	} {
+		if got := metaCharset([]byte(doc)); got != want {
+			t.Errorf("%s: %q, want %q", doc, got, want)
+		}
+	}
+}
+
 // TestCharsetsAgainstPython: Python's codecs decode the same bytes to the same
 // text, over generated Italian and over noise.
 func TestCharsetsAgainstPython(t *testing.T) {
@@ -265,5 +283,19 @@ func TestRegisteredEncodings(t *testing.T) {
 		if text, d := readText([]byte("x\xc3"), name); !utf8.ValidString(text) || d == unnamed {
 			t.Errorf("%s: %q %d", name, text, d)
 		}
+	}
+}
+
+func BenchmarkReadText(b *testing.B) {
+	for name, test := range map[string]struct{ unit, declared string }{"ASCII": {"Si trasmette quanto in oggetto.\r\n", "iso-8859-15"},
+		"UTF-8": {"Perché è così, però.\r\n", "utf-8"}, "Latin-9": {"Perch\xe9 \xe8 cos\xec, per\xf2.\r\n", "iso-8859-15"}} {
+		raw := []byte(strings.Repeat(test.unit, 3000))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			for b.Loop() {
+				readText(raw, test.declared)
+			}
+		})
 	}
 }

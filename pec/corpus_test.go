@@ -67,8 +67,8 @@ func checkKnown(t *testing.T, e sample.Expect, a *pec.Analysis) {
 	if !slices.Equal(sums, e.SHA256) {
 		t.Errorf("the files are others:\n got %v\nwant %v", sums, e.SHA256)
 	}
-	if !strings.Contains(flat(a.Text), flat(e.Text)) {
-		t.Errorf("the text %q has no %q", a.Text, e.Text)
+	if shown := a.Text + a.Boilerplate; !strings.Contains(flat(shown), flat(e.Text)) {
+		t.Errorf("the text %q has no %q", shown, e.Text)
 	}
 	c := a.PEC
 	if c == nil {

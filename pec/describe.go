@@ -16,6 +16,7 @@ func (r *reader) describe(a *Analysis, e *envelope) {
 		h = &e.postacert.header
 	}
 	a.Subject = headerText(h, "subject")
+	r.doubtful(h, "subject", "from", "to", "cc")
 	a.To, a.Cc = addresses(h, "to"), addresses(h, "cc")
 	a.Date = parseDate(h.get("date"))
 	a.MessageID = messageID(h.get("message-id"))
@@ -34,7 +35,7 @@ func (r *reader) describe(a *Analysis, e *envelope) {
 func (r *reader) written(a *Analysis, e *envelope) {
 	b := bodiesOf(e.body)
 	a.HTML = b.html != nil
-	a.Text = r.preview(b)
+	r.say(a, r.preview(b), e.kind != Email && e.body == e.content)
 }
 
 // toService are the receipts that one provider sends to another's service
@@ -93,9 +94,7 @@ func (r *reader) attachments(a *Analysis, files []*file, t *Trust, at time.Time)
 	}
 	r.inspect(files, t, at)
 	for _, f := range files {
-		if f.changed {
-			r.warn(NameCleaned, "the name of attachment "+f.Part+" was not safe as it stood; shown as "+f.Name)
-		}
+		r.nameWarnings(f.leaf, f.Name, f.changed)
 		a.Attachments = append(a.Attachments, f.Attachment)
 	}
 	a.Prefill = prefill(a.Attachments)

@@ -27,32 +27,45 @@ func fileName(p *part) string {
 
 // rawName is the decoded name of a part as its sender wrote it.
 func rawName(p *part) string {
-	for _, name := range namesGiven(p.header.get("content-disposition"), p.header.get("content-type")) {
-		if name = decodeName(name); strings.TrimSpace(name) != "" {
-			return name
-		}
-	}
-	return ""
+	name, _ := decodedName(p.header.get("content-disposition"), p.header.get("content-type"))
+	return name
 }
 
-// namesGiven are the names that a part's two fields give it, still encoded, the
-// one that counts first: Content-Disposition goes before Content-Type (RFC 2183
-// §2.3), RFC 2231 before the plain form beside it.
-func namesGiven(disposition, contentType string) [4]string {
-	file, fileExtended := nameParams(disposition, "filename")
-	name, nameExtended := nameParams(contentType, "name")
-	return [4]string{fileExtended, file, nameExtended, name}
+// givenName is a name as it stands in a header.
+type givenName struct {
+	raw   string
+	doubt doubt
+}
+
+// namesGiven are the names that a part's two fields give it, the one that counts
+// first: Content-Disposition goes before Content-Type (RFC 2183 §2.3), RFC 2231
+// before the plain form beside it.
+func namesGiven(disposition, contentType string) [4]givenName {
+	file, fileExtended, fileDoubt := nameParams(disposition, "filename")
+	name, nameExtended, nameDoubt := nameParams(contentType, "name")
+	return [4]givenName{{fileExtended, fileDoubt}, {file, sure}, {nameExtended, nameDoubt}, {name, sure}}
+}
+
+// decodedName is the name that counts, and how sure its characters are.
+func decodedName(disposition, contentType string) (string, doubt) {
+	for _, given := range namesGiven(disposition, contentType) {
+		if name, d := decodeName(given.raw); strings.TrimSpace(name) != "" {
+			return name, max(d, given.doubt)
+		}
+	}
+	return "", sure
 }
 
 // otherName is a name that the part has as well, for programs that read another
 // field or form, when it makes another kind of file of it; "" when all agree.
 func otherName(disposition, contentType string) string {
 	shown := ""
-	for _, name := range namesGiven(disposition, contentType) {
-		if name == "" {
+	for _, given := range namesGiven(disposition, contentType) {
+		if given.raw == "" {
 			continue
 		}
-		name, _ = cleanName(decodeName(name))
+		name, _ := decodeName(given.raw)
+		name, _ = cleanName(name)
 		switch {
 		case shown == "":
 			shown = name
@@ -61,6 +74,21 @@ func otherName(disposition, contentType string) string {
 		}
 	}
 	return ""
+}
+
+// nameWarnings tells what is wrong with the name of an attachment that is shown
+// as name.
+func (r *reader) nameWarnings(l leaf, name string, changed bool) {
+	if changed {
+		r.warn(NameCleaned, "the name of attachment "+l.path+" was not safe as it stood; shown as "+name)
+	}
+	disposition, contentType := l.header.get("content-disposition"), l.header.get("content-type")
+	if other := otherName(disposition, contentType); other != "" {
+		r.warn(NameDiffers, "attachment "+l.path+" is shown as "+name+", other programs may call it "+other)
+	}
+	if _, d := decodedName(disposition, contentType); d != sure {
+		r.warn(CharsetGuessed, "the characters in the name of attachment "+l.path+" are guessed")
+	}
 }
 
 // attachmentName names a leaf for people and file systems; changed tells that
@@ -84,9 +112,11 @@ const wordRounds = 3
 // decodeName decodes a parameter that is a name: encoded words (more than once,
 // by programs that did not know it was done), percent signs without the star
 // that announces them, and text encoded twice in UTF-8.
-func decodeName(s string) string {
+func decodeName(s string) (string, doubt) {
+	worst := sure
 	for range wordRounds {
-		next := decodeWords(s)
+		next, d := readWords(s)
+		worst = max(worst, d)
 		if next == s {
 			break
 		}
@@ -97,8 +127,10 @@ func decodeName(s string) string {
 			s = text
 		}
 	}
-	s, _ = undouble(s)
-	return s
+	if once, ok := undouble(s); ok {
+		return once, max(worst, guessed)
+	}
+	return s, worst
 }
 
 // cleanName makes a name that every file system takes and that says what it is:

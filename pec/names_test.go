@@ -125,12 +125,13 @@ func TestNameForms(t *testing.T) {
 		names := namesGiven(field, "")
 		got := ""
 		for _, n := range names {
-			if got, _ = cleanName(decodeName(n)); got != "" {
+			got, _ = decodeName(n.raw)
+			if got, _ = cleanName(got); got != "" {
 				break
 			}
 		}
 		if got != want {
-			t.Errorf("%s\n gives %q %q\n want %q", field, got, names, want)
+			t.Errorf("%s\n gives %q %v\n want %q", field, got, names, want)
 		}
 	}
 }
@@ -231,5 +232,89 @@ func TestParams(t *testing.T) {
 	// A boundary ends at the first quote, as in every other program.
 	if _, params := parseParams(`multipart/mixed; boundary="a"b"; name="c"d".txt"`); params["boundary"] != "a" || params["name"] != `c"d".txt` {
 		t.Errorf("%q", params)
+	}
+}
+
+// TestGuessesAreTold: what is read by guess, or differently by other programs,
+// is warned of; what is certain is not.
+func TestGuessesAreTold(t *testing.T) {
+	const pdf = "Content-Type: application/pdf\r\nContent-Disposition: attachment; filename="
+	for raw, want := range map[string]string{
+		"Subject: Perch\xe9\r\n\r\nx":                                                  "charset-guessed",
+		"Subject: =?us-ascii?Q?Perch=E9?=\r\n\r\nx":                                    "charset-guessed",
+		"From: Mar\xec <a@b.it>\r\n\r\nx":                                              "charset-guessed",
+		"Subject: Perché\r\nFrom: =?utf-8?Q?Mar=C3=AC?= <a@b.it>\r\n\r\nx":             "",
+		"Content-Type: text/plain; charset=utf-8\r\n\r\nperch\xe9":                     "charset-guessed",
+		"Content-Type: text/plain; charset=iso-8859-1\r\n\r\nperché":                   "",
+		"Content-Type: text/plain; charset=utf-8\r\n\r\nperchÃ©":                       "charset-guessed",
+		"Content-Type: text/plain; charset=x-inventato\r\n\r\nperch\xe9":               "unknown-charset",
+		"Content-Type: text/html\r\n\r\n<meta charset=latin9>perch\xe9 \xa4":           "",
+		"Content-Type: text/html; charset=utf-8\r\n\r\n<meta charset=latin9>perch\xe9": "",
+		pdf + "\"Perch\xe9.pdf\"\r\n\r\nx":                                             "charset-guessed",
+		pdf + "\"Perché.pdf\"\r\n\r\nx":                                                "",
+		pdf + "\"PerchÃ©.pdf\"\r\n\r\nx":                                               "charset-guessed",
+		pdf + "\"x.exe\"; filename*=utf-8''x.pdf\r\n\r\nx":                             "attachment-name-differs",
+		pdf + "\"x.pdf          .exe\"\r\n\r\nx":                                       "attachment-name-cleaned",
+		pdf + "\"nul.pdf\"\r\n\r\nx":                                                   "attachment-name-cleaned",
+	} {
+		a := Read(t.Context(), strings.NewReader(raw), int64(len(raw)), Options{})
+		got := ""
+		for _, w := range a.Warnings {
+			got += w.Code
+		}
+		if got != want {
+			t.Errorf("%q: %v, want %q", raw, a.Warnings, want)
+		}
+	}
+}
+
+func BenchmarkDecodeWords(b *testing.B) {
+	for name, s := range map[string]string{"plain": "Richiesta di iscrizione all'albo - sollecito + allegati", "words": "=?utf-8?Q?Perch=C3=A9?= =?utf-8?B?IG5vbiDDqCBjb3PDrA==?="} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				decodeWords(s)
+			}
+		})
+	}
+}
+
+func BenchmarkParams(b *testing.B) {
+	const field = `attachment; filename="lettera e nota.pdf"; size=1234`
+	b.Run("parse", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			parseParams(field)
+		}
+	})
+	b.Run("name", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			nameParams(field, "filename")
+		}
+	})
+	b.Run("none", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			parseParams("text/plain")
+		}
+	})
+}
+
+func BenchmarkLine(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		line("Richiesta di iscrizione all'albo")
+	}
+}
+
+func BenchmarkCleanName(b *testing.B) {
+	for name, s := range map[string]string{"plain": "lettera e nota.pdf", "letters": "Perché così, è l'ora.pdf"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				cleanName(s)
+			}
+		})
 	}
 }

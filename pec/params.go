@@ -31,16 +31,16 @@ func parseParams(s string) (value string, params map[string]string) {
 	}
 	for len(pieces) > 0 {
 		name := pieces[0].name
-		params[name] = joinPieces(pieces, name) // RFC 2231 wins over the plain form beside it
+		params[name], _ = joinPieces(pieces, name) // RFC 2231 wins over the plain form beside it
 		pieces = slices.DeleteFunc(pieces, func(p piece) bool { return p.name == name })
 	}
 	return strings.TrimSpace(value), params
 }
 
 // nameParams finds the two forms of one parameter, plain and RFC 2231, each ""
-// when it is not there. It also finds a parameter that stands where the value
-// should.
-func nameParams(s, name string) (plain, extended string) {
+// when it is not there; d is how sure the characters of the latter are. It also
+// finds a parameter that stands where the value should.
+func nameParams(s, name string) (plain, extended string, d doubt) {
 	value, rest := cutParam(s)
 	var pieces []piece
 	take := func(key, val string) {
@@ -65,9 +65,9 @@ func nameParams(s, name string) (plain, extended string) {
 		take(key, val)
 	}
 	if len(pieces) > 0 {
-		extended = joinPieces(pieces, name)
+		extended, d = joinPieces(pieces, name)
 	}
-	return plain, extended
+	return plain, extended, d
 }
 
 // strayParam reads `attachment filename="x.pdf"`, which lacks its semicolon.
@@ -310,11 +310,11 @@ func appendPiece(pieces []piece, p piece) []piece {
 
 // joinPieces puts the pieces of one parameter in order, also when one is
 // missing: the end of a file name says more than the middle.
-func joinPieces(all []piece, name string) string {
+func joinPieces(all []piece, name string) (string, doubt) {
 	list := slices.DeleteFunc(slices.Clone(all), func(p piece) bool { return p.name != name })
 	slices.SortFunc(list, func(a, b piece) int { return a.index - b.index })
 	if len(list) == 1 && !list[0].encoded {
-		return list[0].value
+		return list[0].value, sure
 	}
 	var raw, percent strings.Builder // what is encoded is decoded together: some cut it anywhere
 	charset, encoded := "", false
@@ -334,10 +334,9 @@ func joinPieces(all []piece, name string) string {
 	}
 	raw.WriteString(percentDecode(percent.String()))
 	if !encoded {
-		return raw.String()
+		return raw.String(), sure
 	}
-	text, _ := readText([]byte(raw.String()), charset)
-	return text
+	return readText([]byte(raw.String()), charset)
 }
 
 // cutCharset takes "charset'language'" off an RFC 2231 value. An apostrophe in

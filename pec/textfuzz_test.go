@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -52,8 +53,9 @@ func FuzzNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, field, name string, at int) {
 		for _, n := range namesGiven(field, field) {
-			cleaned, _ := cleanName(decodeName(n))
-			checkName(t, cleaned)
+			name, _ := decodeName(n.raw)
+			name, _ = cleanName(name)
+			checkName(t, name)
 		}
 		checkShown(t, "the other name", otherName(field, field))
 		name, _ = cleanName(strings.ToValidUTF8(name, ""))
@@ -73,10 +75,62 @@ func FuzzNames(f *testing.F) {
 			`attachment; filename="` + mime.BEncoding.Encode("UTF-8", name) + `"`,
 			`attachment; filename=` + mime.BEncoding.Encode("UTF-8", name+"é") + `; size=1`,
 		} {
-			plain, extended := nameParams(field, "filename")
-			got, _ := cleanName(decodeName(plain + extended))
+			got, _ := decodedName(field, "")
+			got, _ = cleanName(got)
 			if want := name; got != want && !strings.Contains(field, "; size=1") {
 				t.Errorf("%s\n gives %q\n want %q", field, got, want)
+			}
+		}
+	})
+}
+
+// FuzzText: of the preview of any HTML or text nothing is lost and nothing
+// doubled by telling its parts apart; all of it can be shown; it has its bound;
+// and made from itself it stays the same.
+func FuzzText(f *testing.F) {
+	for _, s := range separated {
+		f.Add(s)
+	}
+	f.Add(`<div class="gmail_quote"><div class="gmail_attr">Anna ha scritto:</div><blockquote type=cite>uno<blockquote>due<ol><li>tre</blockquote><pre> a` + "\n" + `b</pre>`)
+	f.Add(`<table><tr><td><p>a<td>b<table><tr><td>c</table><a href="http://x.it">x.it<a href=mailto:a@b>y</a></table><div id=divRplyFwdMsg>z`)
+	f.Add("<p>a&#8238;&#0;&#x2028;b\u00a0\u202e<pre>&#13;&#11;x</pre>")
+	f.Fuzz(func(t *testing.T, s string) {
+		const limit = 2000
+		s = strings.ToValidUTF8(s, "")
+		lines, _ := htmlText(s, limit)
+		if len(lines) > 4*limit {
+			t.Errorf("%d lines", len(lines))
+		}
+		for _, preview := range [][]textLine{lines, plainLines(s), plainLines(unflow(s, false))} {
+			preview, _ := bounded(preview, limit)
+			text, quoted, boilerplate := separate(preview)
+			var want, got []string
+			for _, l := range preview {
+				if l.text != "" {
+					want = append(want, l.text)
+				}
+			}
+			size := 0
+			for _, part := range []string{text, quoted, boilerplate} {
+				checkShown(t, "the text", part)
+				got = append(got, nonEmpty(part)...)
+				size += len(part)
+			}
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%q\n is told apart as\n%q", want, got)
+			}
+			if text == "" && len(want) > 0 {
+				t.Errorf("nobody wrote %q", want)
+			}
+			if size > limit {
+				t.Errorf("%d bytes", size)
+			}
+			whole := lineTexts(preview)
+			again, cut := bounded(plainLines(whole), limit)
+			if lineTexts(again) != whole || cut {
+				t.Errorf("%q\n made again is\n%q", whole, lineTexts(again))
 			}
 		}
 	})

@@ -21,8 +21,10 @@ const (
 	MalformedHeader    = "malformed-header"    // a header that programs read in different ways
 	DuplicateHeader    = "duplicate-header"    // a field that may stand once stands more often
 	UnknownCharset     = "unknown-charset"     // text shown as windows-1252 or UTF-8 by guess
+	CharsetGuessed     = "charset-guessed"     // text declared wrongly or not at all, shown in the likeliest character set
 	NameCleaned        = "attachment-name-cleaned"
-	Encrypted          = "encrypted" // the content cannot be read without a key
+	NameDiffers        = "attachment-name-differs" // programs that read the other of two names show another kind of file
+	Encrypted          = "encrypted"               // the content cannot be read without a key
 
 	// The envelope.
 	PECLookalike      = "pec-lookalike"       // looks like PEC and is not signed

@@ -1,6 +1,7 @@
 package pec
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -205,6 +206,18 @@ func appendQ(out []byte, s string) []byte {
 		}
 	}
 	return out
+}
+
+// doubtful warns of fields whose characters are guessed.
+func (r *reader) doubtful(h *header, names ...string) {
+	for _, f := range h.fields {
+		if !slices.Contains(names, f.name) {
+			continue
+		}
+		if _, d := readWords(f.value); d != sure {
+			r.warn(CharsetGuessed, "the characters in the field "+f.name+" are guessed")
+		}
+	}
 }
 
 // lineMax bounds what one header field shows.

@@ -101,7 +101,7 @@ func TestParsePrintsIndentedDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"file", "sha256", "size", "kind", "subject", "envelope_subject", "from", "to", "cc", "date",
-		"message_id", "authenticity", "signature", "pec", "text", "html", "attachments", "warnings"} {
+		"message_id", "authenticity", "signature", "pec", "text", "quoted_text", "boilerplate", "html", "attachments", "warnings"} {
 		if _, ok := document[key]; !ok {
 			t.Errorf("key %s is missing", key)
 		}

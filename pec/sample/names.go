@@ -23,7 +23,7 @@ var nameKinds = []kind{
 	named("rfc2047-carattere-spezzato", `Content-Disposition: attachment; filename="=?utf-8?Q?Perch=C3?= =?utf-8?Q?=A9.pdf?="`, "Perché.pdf"),
 	named("rfc2047-nel-tipo", `Content-Type: application/pdf; name="=?iso-8859-15?Q?100_=A4.pdf?="`, "100 €.pdf"),
 	named("rfc2047-base64", `Content-Disposition: attachment; filename="=?UTF-8?B?UGVyY2jDqS5wZGY=?="`, "Perché.pdf"),
-	named("8bit-latino", "Content-Disposition: attachment; filename=\"Perch\xe9.pdf\"", "Perché.pdf"),
+	named("8bit-latino", "Content-Disposition: attachment; filename=\"Perch\xe9.pdf\"", "Perché.pdf").warning(pec.CharsetGuessed),
 	named("8bit-utf-8", "Content-Disposition: attachment; filename=\"Perché.pdf\"", "Perché.pdf"),
 	named("piegato", "Content-Disposition: attachment;\r\n\tfilename=\"a\r\n b.pdf\"", "a b.pdf"),
 	named("solo-nel-tipo", `Content-Type: application/pdf; name=solo.pdf`, "solo.pdf"),

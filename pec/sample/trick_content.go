@@ -38,7 +38,7 @@ var contentTricks = []trick{
 	{"daticert-solo-nell-originale", func(f *forge) string {
 		e := strings.Replace(f.entity, f.daticert(), "", 1)
 		return f.resigned(strings.Replace(e, "Content-Type: application/pdf", f.lie()[:strings.Index(f.lie(), "\r\n")]+"\r\nX:", 1))
-	}, anomalous(pec.DaticertMissing)},
+	}, anomalous(pec.DaticertMissing, pec.NameDiffers)},
 	{"separatore-indovinato", func(f *forge) string {
 		return f.swap("Distinti saluti", "\r\n--"+f.inner+"\r\n"+f.lie()+"\r\n--"+f.inner+"\r\n\r\n"+Canary)
 	}, anomalous(pec.DaticertSeveral, pec.MalformedStructure)},
