@@ -38,7 +38,10 @@ type message struct {
 	ReadFrom       string   // the file that the sender's number was read from
 	Insides        []remark // what signed messages lie in it
 	Paragraphs     []string
-	Frame          string // class of the frame's height; "": the body is text
+	ByProvider     bool     // nobody wrote them: the text is the provider's
+	Earlier        []string // messages that are repeated
+	Notes          []string // signature and notices
+	Frame          string   // class of the frame's height; "": the body is text
 	RemoteImages   int
 	Story          []step
 	Watching       string

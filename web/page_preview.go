@@ -149,10 +149,14 @@ func (p *pages) bodyHTML(v *visit, id string) (string, error) {
 	return string(raw), nil
 }
 
-// preview prepares the body: text as paragraphs, HTML as a frame that is
-// about as high as its content. The frame cannot tell: nothing runs in it.
+// preview prepares the body: text as paragraphs, what a person wrote before
+// what it repeats, HTML as a frame that is about as high as its content. The
+// frame cannot tell: nothing runs in it.
 func (p *pages) preview(ctx context.Context, v *visit, m *message) {
-	m.Paragraphs = paragraphs(m.Said.Text)
+	m.Paragraphs, m.Earlier, m.Notes = paragraphs(m.Said.Text), paragraphs(m.Said.QuotedText), paragraphs(m.Said.Boilerplate)
+	if m.ByProvider = len(m.Paragraphs) == 0 && len(m.Notes) > 0; m.ByProvider {
+		m.Paragraphs, m.Notes = m.Notes, nil
+	}
 	if !m.Said.HTML {
 		return
 	}
