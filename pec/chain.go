@@ -109,7 +109,16 @@ func (t *Trust) chain(v *cms.Chains, p purpose, usage x509.ExtKeyUsage, c *x509.
 		return chained{status: SignatureUntrusted, problem: nobody[p]}
 	}
 	options := x509.VerifyOptions{Roots: t.pool(p, at), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}}
+	key := keyOf(options.Roots, usage, c, others)
+	if chains := t.paths.at(key, at); chains != nil {
+		if problem, unknown := t.revoked.check(chains, at); problem == "" {
+			return chained{status: SignatureValid, unknown: unknown}
+		}
+	}
 	chains, err := v.Paths(c, others, options)
+	if err == nil {
+		t.paths.remember(key, chains)
+	}
 	var invalid x509.CertificateInvalidError
 	switch {
 	case err == nil:

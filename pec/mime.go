@@ -54,6 +54,7 @@ type reader struct {
 	limits Limits
 	warn   func(code, detail string)
 	chains *cms.Chains // of all signers together
+	piece  []byte      // that documents are read into, one after the other
 }
 
 // walk reads the structure of a document. It never fails: past a bound the tree
@@ -62,10 +63,11 @@ func (r *reader) walk(doc *source) *source { return r.walkBy(doc, pieceSize) }
 
 // walkBy is walk with pieces of another size, which make no difference.
 func (r *reader) walkBy(doc *source, size int) *source {
-	w := &walker{reader: r, window: window{ctx: r.ctx, doc: doc, size: size}, active: map[string]int{}, headers: headersMax}
+	w := &walker{reader: r, window: window{ctx: r.ctx, doc: doc, size: size, buf: r.piece[:0]}, active: map[string]int{}, headers: headersMax}
 	var pos int
 	doc.root, pos = w.begin(0, "text/plain")
 	w.run(pos)
+	r.piece = w.buf
 	return doc
 }
 

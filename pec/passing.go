@@ -15,6 +15,7 @@ type passing struct {
 	spans map[*source][]span
 	order []*source
 	buf   []byte // that the sinks decode into, one after the other
+	piece []byte // that the documents are read into
 }
 
 func (p *passing) add(doc *source, from, to int, sink io.Writer) {
@@ -30,7 +31,7 @@ func (p *passing) add(doc *source, from, to int, sink io.Writer) {
 // run has the documents pass by.
 func (p *passing) run(ctx context.Context) error {
 	for _, doc := range p.order {
-		if _, err := doc.pass(ctx, p.spans[doc]); err != nil {
+		if _, err := doc.pass(ctx, p.spans[doc], p.piece); err != nil {
 			return err
 		}
 	}
@@ -86,6 +87,7 @@ func (e *envelope) seen() {
 // see has the message pass by: its size and digest are known after it.
 func (r *reader) see(a *Analysis, doc *source, size int64, p *passing) {
 	whole := sha256.New()
+	p.piece = r.piece
 	p.add(doc, 0, doc.size, whole)
 	err := p.run(r.ctx)
 	a.Size = int64(doc.size)

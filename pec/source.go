@@ -107,10 +107,14 @@ type span struct {
 }
 
 // pass reads a document once, in order, and shows each span its bytes. It
-// returns how many bytes could be read.
-func (d *source) pass(ctx context.Context, spans []span) (int, error) {
+// returns how many bytes could be read. buf may be used for them.
+func (d *source) pass(ctx context.Context, spans []span, buf []byte) (int, error) {
 	sort.SliceStable(spans, func(i, j int) bool { return spans[i].from < spans[j].from })
-	buf := make([]byte, min(pieceSize, d.size))
+	if n := min(pieceSize, d.size); cap(buf) < n {
+		buf = make([]byte, n)
+	} else {
+		buf = buf[:n]
+	}
 	var open []span
 	pos := 0
 	for pos < d.size {
@@ -170,7 +174,7 @@ func (p *part) unpack(ctx context.Context) (src io.ReaderAt, size int, junk bool
 		return p.content(), p.end - p.body, false, nil
 	}
 	s := newDecodedSink(p, nil, new([]byte))
-	if _, err = p.doc.pass(ctx, []span{{p.body, p.end, s}}); err != nil {
+	if _, err = p.doc.pass(ctx, []span{{p.body, p.end, s}}, nil); err != nil {
 		return nil, 0, false, err
 	}
 	s.end()

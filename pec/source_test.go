@@ -102,7 +102,7 @@ func TestPassShowsEverySpanItsBytes(t *testing.T) {
 		add(from, from+r.IntN(len(raw)-from)+1)
 	}
 	want := append([]span{}, spans...) // pass sorts
-	if n, err := doc.pass(t.Context(), spans); err != nil || n != len(raw) {
+	if n, err := doc.pass(t.Context(), spans, nil); err != nil || n != len(raw) {
 		t.Fatal(n, err)
 	}
 	for i, s := range want {

@@ -42,6 +42,7 @@ type Trust struct {
 
 	mu    sync.Mutex
 	pools map[poolKey]*x509.CertPool
+	paths paths
 }
 
 // poolKey names the pool of a purpose between two changes; -1: at any time.
