@@ -22,6 +22,7 @@ var stricter = map[string]string{
 	"certificato-senza-indirizzo":                       "as above",
 	"trucco-un-certificato-senza-indirizzo-del-gestore": "as above",
 	"trucco-from-*":                                     "as above, and knows nothing of ambiguous From fields",
+	"trucco-ricevuta-con-altro-from":                    "as above",
 	"certificato-senza-scopo":                           "for openssl a certificate without extended key usage is good for anything",
 	"certificato-di-una-ca":                             "for openssl an authority may sign mail as well",
 	"trucco-un-certificato-di-persona*":                 "openssl does not know what a provider is",

@@ -2,6 +2,7 @@ package sample
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func unsigned(codes ...string) verdict {
 
 // trickKinds are all tricks as kinds of a corpus.
 var trickKinds = slices.Concat(
-	kindsOf(true, headerTricks, senderTricks, boundaryTricks, structureTricks),
+	kindsOf(true, headerTricks, receiptTricks, senderTricks, boundaryTricks, structureTricks),
 	kindsOf(false, signatureTricks, contentTricks))
 
 func kindsOf(keyless bool, tables ...[]trick) []kind {
@@ -137,6 +138,8 @@ func boundaryOf(s string) string {
 	return s
 }
 
+var errNoField = errors.New("the sample has no such field")
+
 // replace changes one text in the message.
 func (f *forge) replace(old, new string) string {
 	if !strings.Contains(f.raw, old) {
@@ -152,7 +155,7 @@ func (f *forge) above(lines ...string) string { return strings.Join(lines, "\r\n
 func (f *forge) field(name, value string) string {
 	i := slices.IndexFunc(f.header, func(l string) bool { return strings.HasPrefix(l, name+":") })
 	if i < 0 {
-		f.err = fmt.Errorf("the sample has no field %s", name)
+		f.err = fmt.Errorf("%s: %w", name, errNoField)
 		return f.raw
 	}
 	return f.replace(f.header[i], name+": "+value)
