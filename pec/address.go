@@ -180,11 +180,12 @@ func angleAddresses(s string) []string {
 	var found []string
 	for _, w := range addressWords(s) {
 		for _, piece := range cutColons(w) {
+			n := len(found) - 1
 			switch {
-			case len(found) == 0 || hasAt(piece) && hasAt(found[len(found)-1]):
+			case n < 0 || hasAt(piece) && hasAt(found[n]) || piece != "" && len(found[n]) >= addressMax:
 				found = append(found, piece)
-			case piece != "" && len(found[len(found)-1]) < addressMax:
-				found[len(found)-1] = strings.TrimSpace(found[len(found)-1] + " " + piece)
+			case piece != "":
+				found[n] = strings.TrimSpace(found[n] + " " + piece)
 			}
 		}
 	}
@@ -198,7 +199,7 @@ func angleAddresses(s string) []string {
 // joins what belongs to one address in the obsolete syntax ("a @ b . it").
 func addressWords(s string) []string {
 	var words []string
-	quoted, from := false, -1
+	quoted, closes, from := false, true, -1 // closes: no quote was left open yet
 	end := func(i int) {
 		if from < 0 {
 			return
@@ -215,8 +216,11 @@ func addressWords(s string) []string {
 		switch c := s[i]; {
 		case quoted && c == '\\':
 			i++
-		case c == '"':
-			quoted = !quoted
+		case c == '"' && (quoted || closes):
+			if !quoted {
+				closes = quoteEnd(s, i) >= 0
+			}
+			quoted = closes && !quoted
 			if from < 0 {
 				from = i
 			}
@@ -235,20 +239,22 @@ func glued(before, w string) bool {
 	return w[0] == '@' || strings.HasSuffix(before, "@") || (w[0] == '.' || strings.HasSuffix(before, ".")) && hasAt(before)
 }
 
-// hasAt tells that s has an "@" outside quotes.
+// hasAt tells that s has an "@" outside quotes; those that are not closed are
+// none.
 func hasAt(s string) bool {
 	if strings.IndexByte(s, '"') < 0 {
 		return strings.IndexByte(s, '@') >= 0
 	}
-	quoted := false
 	for i := 0; i < len(s); i++ {
-		switch {
-		case quoted && s[i] == '\\':
-			i++
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == '@' && !quoted:
+		switch s[i] {
+		case '@':
 			return true
+		case '"':
+			end := quoteEnd(s, i)
+			if end < 0 {
+				return strings.IndexByte(s[i:], '@') >= 0
+			}
+			i = end
 		}
 	}
 	return false

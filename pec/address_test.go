@@ -65,6 +65,9 @@ func TestParseAddresses(t *testing.T) {
 		`<a@b.it <c@d.it>`:                    {{"", "a@b.it"}, {"", "c@d.it"}},
 		`<a"@b.it>, c@d.it`:                   {{"", `a"@b.it`}, {"", "c@d.it"}},
 		`=?utf-8?Q?Mario_<a@b.it>?= <c@d.it>`: {{"Mario", "a@b.it"}, {"", "c@d.it"}},
+		`"c@d.it`:                             one("", `"c@d.it`),
+		`<"abc, c@d.it`:                       one("", `"abc c@d.it`),
+		"<" + strings.Repeat("q", 2*addressMax) + ", c@d.it": {{"", strings.Repeat("q", 2*addressMax)}, {"", "c@d.it"}},
 		// One address, but not the one it looks like.
 		`<a@b.it(c@d.it)>`:                          one("", "a@b.it(c@d.it)"),
 		`<mario rossi@b.it>`:                        one("", "mario rossi@b.it"),
