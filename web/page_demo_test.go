@@ -28,7 +28,7 @@ func TestDemonstrationInChromium(t *testing.T) {
 	b.wait(`document.querySelector(".pd-nav")`)
 
 	b.open(queue)
-	b.wait(`document.querySelectorAll(".qi").length === 8`)
+	b.wait(`document.querySelectorAll(".qi").length === 9`)
 	b.open(evaluate[string](b, `new URL([...document.querySelectorAll(".qi a")].find(a => a.innerText.includes("Richiesta di una terna")).href).pathname`))
 	b.see("PEC certificata. Ora certificata")
 	b.see("Comune di Borgolieto")
