@@ -53,6 +53,18 @@ func TestAttachmentNames(t *testing.T) {
 	}
 }
 
+// TestNamedTextIsAFile: what has a name is no body, also where the header is
+// written badly.
+func TestNamedTextIsAFile(t *testing.T) {
+	for _, header := range []string{`Content-Disposition: attachment; filename="x.txt"`, `Content-Disposition: attachment filename="x.txt"`, `Content-Disposition: attachment`,
+		`Content-Disposition: inline; filename*=utf-8''x.txt`} {
+		a := readText(t, "Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: text/plain\r\n"+header+"\r\n\r\nfile\r\n--B\r\nContent-Type: text/plain\r\n\r\ncorpo\r\n--B--\r\n")
+		if a.Text != "corpo" || len(a.Attachments) != 1 {
+			t.Errorf("%s: text %q, %d attachments", header, a.Text, len(a.Attachments))
+		}
+	}
+}
+
 func TestTextAndCharsets(t *testing.T) {
 	for name, test := range map[string]struct{ header, body, want string }{
 		"utf-8":                     {"text/plain; charset=utf-8", "perché", "perché"},

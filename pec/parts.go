@@ -88,8 +88,9 @@ func bodiesOf(root *part) bodies {
 
 // isFile tells that a part is meant as a file: it has a name, or says so.
 func isFile(p *part) bool {
-	disposition, params := parseParams(p.header.get("content-disposition"))
-	return strings.EqualFold(disposition, "attachment") || params["filename"] != "" || p.params["name"] != ""
+	disposition, _ := cutParam(p.header.get("content-disposition"))
+	word, _, _ := strings.Cut(strings.TrimSpace(disposition), " ") // some leave the semicolon out
+	return strings.EqualFold(word, "attachment") || rawName(p) != ""
 }
 
 // attachmentsOf yields the files of a message: every leaf but the shown text

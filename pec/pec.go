@@ -11,7 +11,7 @@
 // inside another message describes that other message. Subject, From, To, Cc,
 // Date, MessageID, Text and Attachments of a transport or anomaly envelope are
 // those of the original message in it, which the signature covers. Of a receipt
-// Subject, To and Date come from daticert.xml, the text is the provider's, and
+// Subject, To and Date come from daticert.xml, the provider's text is Boilerplate, and
 // the attachments are those of the original where the receipt carries it.
 // EnvelopeSubject is always the subject as received, which nobody signs.
 //
@@ -39,8 +39,13 @@
 //
 // Bounds. Every size, count and depth is bounded (Limits); time is linear in the
 // message. Past a bound the analysis is partial and a warning names it. Nothing
-// in a message makes Read fail. The message is held in memory once; parts are
-// ranges of it, and attachments are decoded in passing.
+// in a message makes Read fail.
+//
+// How it is read. Nothing is held: the structure is found in one pass (mime.go),
+// and in a second one the bytes pass by all who take digests of them, of the
+// message, of what is signed, of the original and of each file (passing.go). What
+// was encoded is read at any place without being held (source.go). So memory does
+// not grow with the message.
 package pec
 
 import (

@@ -70,7 +70,7 @@ func TestStepsThatCannotBeDone(t *testing.T) {
 		says    string // DIR stands for the directory
 	}{
 		"no key": {func(t *testing.T, c *closer) func() { return away(t, filepath.Join(c.dir, "firma.p12")) },
-			register.ClosingClosed, "key-unusable", "opening the signing key: the key cannot be used: there is no file DIR/firma.p12"},
+			register.ClosingClosed, "key-unusable", "opening the signing key: the key cannot be used: there is no file \"DIR/firma.p12\""},
 		"no password": {func(t *testing.T, c *closer) func() { return away(t, pin(c)) },
 			register.ClosingClosed, "key-unusable", "opening the signing key: the key cannot be used: reading a secret: stat DIR/pin: no such file or directory"},
 		"wrong password": {func(t *testing.T, c *closer) func() {
@@ -82,11 +82,11 @@ func TestStepsThatCannotBeDone(t *testing.T) {
 			key := filepath.Join(c.dir, "firma.p12")
 			chmod(t, key, 0o666)
 			return func() { chmod(t, key, 0o600) }
-		}, register.ClosingClosed, "key-unusable", "others may write DIR/firma.p12; chmod go-w it"},
+		}, register.ClosingClosed, "key-unusable", "others may write DIR/firma.p12; run: chmod go-w DIR/firma.p12"},
 		"TSA away": {func(t *testing.T, c *closer) func() {
 			c.stamps.set(func(s *stamps) { s.away = true })
 			return func() { c.stamps.set(func(s *stamps) { s.away = false }) }
-		}, register.ClosingSigned, "unreachable", "time stamping authority 127.0.0.1: the service does not answer: it answered 503 Service Unavailable"},
+		}, register.ClosingSigned, "unreachable", "time stamping authority 127.0.0.1: the service does not answer now: it says 503 Service Unavailable"},
 		"TSA of nobody we trust": {func(t *testing.T, c *closer) func() {
 			edit(t, c.config, "ca_file: "+c.ca, "ca_file: "+filepath.Join(c.dir, "firma.pem"))
 			return func() { edit(t, c.config, "ca_file: "+filepath.Join(c.dir, "firma.pem"), "ca_file: "+c.ca) }
