@@ -143,7 +143,7 @@ const defaultMaxMessage = 256 << 20
 type Ingest struct {
 	opt     Options
 	metrics *metrics
-	logins  chan struct{}       // slots for those who connect at the same time
+	logins  chan struct{} // slots for those who connect at the same time
 	reading chan struct{} // holds a token for each analysis under way
 
 	reload chan []Mailbox
