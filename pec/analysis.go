@@ -36,6 +36,8 @@ type Analysis struct {
 	// sanitised, from HTMLPart).
 	HTML        bool         `json:"html"`
 	Attachments []Attachment `json:"attachments"`
+	// Brief is what MatchBrief found, for who asked it.
+	Brief []BriefPart `json:"brief,omitempty"`
 	// Prefill is what a registration may be filled with, from a document of the
 	// sender's office system.
 	Prefill *Prefill `json:"prefill,omitempty"`

@@ -22,8 +22,9 @@ import (
 func parseCommand() *cobra.Command {
 	var trust pec.TrustFiles
 	var jsonl bool
+	var original string
 	cmd := &cobra.Command{
-		Use:   "parse [--trust PATH]... [--trust-list-signer PATH]... [--crl PATH]... [--jsonl] FILE…|DIR",
+		Use:   "parse [--trust PATH]... [--trust-list-signer PATH]... [--crl PATH]... [--original FILE] [--jsonl] FILE…|DIR",
 		Short: "Analyse messages as ingestion would, and print what they say",
 		Long: `parse reads messages from files, or all the files below a directory, and
 prints one JSON document for each: kind, subject, authenticity, signature,
@@ -32,7 +33,9 @@ Files are analysed in parallel and printed in the order of their paths.
 
 A broken or hostile message is analysed all the same and its warnings say what
 is wrong; the exit status is 1 only when a file cannot be read. Without --trust
-nothing is ever "certified". Trusted lists and revocation lists are read from
+nothing is ever "certified". With --original a short delivery receipt (ricevuta
+breve) is compared with the message that was sent: "brief" says for each of its
+parts whether it is the same. Trusted lists and revocation lists are read from
 files; nothing is fetched.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -50,15 +53,20 @@ files; nothing is fetched.`,
 			}
 			files, unreadable := messageFiles(args)
 			out := cmd.OutOrStdout()
+			var unmatched error
 			err = parseFiles(cmd.Context(), files, pec.Options{Trust: anchors}, func(a *pec.Analysis) error {
+				if original != "" {
+					unmatched = errors.Join(unmatched, matchBrief(cmd.Context(), a, original))
+				}
 				return printAnalysis(out, a, jsonl)
 			})
-			return errors.Join(unreadable, err)
+			return errors.Join(unreadable, err, unmatched)
 		},
 	}
 	cmd.Flags().StringArrayVar(&trust.Anchors, "trust", nil, "PEM file of trust anchors, signed trusted list (.xml), or directory of them (repeatable)")
 	cmd.Flags().StringArrayVar(&trust.ListSigners, "trust-list-signer", nil, "PEM file or directory: who may sign the trusted lists (repeatable)")
 	cmd.Flags().StringArrayVar(&trust.CRLs, "crl", nil, "revocation list, or directory of them (repeatable)")
+	cmd.Flags().StringVar(&original, "original", "", "the message that was sent, to compare a short delivery receipt with")
 	cmd.Flags().BoolVar(&jsonl, "jsonl", false, "print one line a message")
 	return cmd
 }
@@ -156,6 +164,43 @@ func parseFile(ctx context.Context, file string, o pec.Options) (*pec.Analysis, 
 	a := pec.Read(ctx, m, size, o)
 	a.File = file
 	return a, nil
+}
+
+// matchBrief compares a short receipt with the message that it is about; of other
+// messages nothing is asked.
+func matchBrief(ctx context.Context, a *pec.Analysis, original string) error {
+	if a.Kind != pec.PECReceipt || a.PEC == nil || a.PEC.Detail != "breve" {
+		return nil
+	}
+	receipt, size, err := openRegular(a.File)
+	if err != nil {
+		return err
+	}
+	defer receipt.Close()
+	sent, sentSize, err := openRegular(original)
+	if err != nil {
+		return err
+	}
+	defer sent.Close()
+	if a.Brief, err = pec.MatchBrief(ctx, receipt, size, sent, sentSize); err != nil {
+		return fmt.Errorf("comparing %s with %s: %w", a.File, original, err)
+	}
+	return nil
+}
+
+func openRegular(name string) (*os.File, int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading %s: %w", name, errors.Unwrap(err))
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading %s: %w", name, errors.Join(err, f.Close()))
+	}
+	return f, info.Size(), nil
 }
 
 func printAnalysis(w io.Writer, a *pec.Analysis, oneLine bool) error {

@@ -136,3 +136,41 @@ func TestParseErrors(t *testing.T) {
 		}
 	}
 }
+
+// A short receipt is compared with the message that was sent; of one that
+// cannot be, the analysis is printed and the command fails.
+func TestParseComparesAReceiptWithItsOriginal(t *testing.T) {
+	p, err := sample.NewProvider(sample.Options{ECDSA: true, Now: time.Date(2026, 3, 10, 9, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail := sample.Mail{From: "a@pec.example", To: "b@pec.example", Subject: "x", Text: "x", Files: []sample.File{{Name: "atto.pdf", MediaType: "application/pdf", Data: []byte("atto")}}}
+	d, err := p.Submit(mail.Bytes(), sample.Submission{Receipt: "breve"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := d.Delivery("b@pec.example", "breve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	receipt, sent, other := filepath.Join(dir, "ricevuta.eml"), filepath.Join(dir, "inviata.eml"), filepath.Join(dir, "altra.eml")
+	write(t, receipt, raw)
+	write(t, sent, mail.Bytes())
+	mail.Files[0].Data = []byte("un altro")
+	write(t, other, mail.Bytes())
+	for original, want := range map[string]string{sent: pec.BriefSame, other: pec.BriefDiffers} {
+		out, err := runParse(t, "--jsonl", "--original", original, receipt)
+		var a pec.Analysis
+		if err := errors.Join(err, json.Unmarshal([]byte(out), &a)); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if len(a.Brief) != 1 || a.Brief[0].Name != "atto.pdf" || a.Brief[0].Status != want {
+			t.Errorf("%s: %+v", original, a.Brief)
+		}
+	}
+	out, err := runParse(t, "--jsonl", "--original", filepath.Join(dir, "manca.eml"), receipt)
+	if err == nil || !strings.Contains(err.Error(), "manca.eml") || !strings.Contains(out, `"pec-receipt"`) {
+		t.Errorf("an original that is not there: %v\n%s", err, out)
+	}
+}
