@@ -59,6 +59,9 @@ func (o *owner) keep(ctx context.Context, p parcel) outcome {
 		a.State, a.Reason = register.StateQuarantined, why
 	}
 	analysis.SHA256, analysis.Size = p.digest.String(), p.size
+	if analysis.ContentSHA256 == "" {
+		analysis.ContentSHA256 = analysis.SHA256
+	}
 	a.Summary = summarize(analysis, p.digest)
 	if a.Analysis, err = json.Marshal(analysis); err != nil {
 		out.err = fmt.Errorf("writing down the analysis of uid %d: %w", p.uid, err)
@@ -101,7 +104,7 @@ func (o *owner) analyse(ctx context.Context, p parcel) (a *pec.Analysis, quarant
 			a, quarantine, err = emptyAnalysis(), "the analysis failed: this is a defect of the program", nil
 		}
 	}()
-	a = pec.Read(ctx, p.blob, p.size, pec.Options{Trust: o.trust.Load(), Limits: o.in.opt.Limits})
+	a = pec.Read(ctx, p.blob, p.size, pec.Options{Trust: o.trust.Load(), Limits: o.in.opt.Limits, Digested: true})
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, "", ctx.Err() // shutting down: what was read is not to be kept
 	}

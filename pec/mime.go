@@ -50,11 +50,12 @@ const headersMax = 16 << 20
 
 // reader is one reading: how far it goes and whom it tells.
 type reader struct {
-	ctx    context.Context
-	limits Limits
-	warn   func(code, detail string)
-	chains *cms.Chains // of all signers together
-	piece  []byte      // that documents are read into, one after the other
+	ctx      context.Context
+	limits   Limits
+	warn     func(code, detail string)
+	chains   *cms.Chains // of all signers together
+	digested bool        // the message itself is not hashed
+	piece    []byte      // that documents are read into, one after the other
 }
 
 // walk reads the structure of a document. It never fails: past a bound the tree

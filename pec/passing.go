@@ -88,7 +88,9 @@ func (e *envelope) seen() {
 func (r *reader) see(a *Analysis, doc *source, size int64, p *passing) {
 	whole := sha256.New()
 	p.piece = r.piece
-	p.add(doc, 0, doc.size, whole)
+	if !r.digested {
+		p.add(doc, 0, doc.size, whole)
+	}
 	err := p.run(r.ctx)
 	a.Size = int64(doc.size)
 	switch {
@@ -97,8 +99,10 @@ func (r *reader) see(a *Analysis, doc *source, size int64, p *passing) {
 	case err != nil || a.Size < size:
 		r.warn(MessageTruncated, fmt.Sprintf("only %d of %d bytes could be read", a.Size, size))
 	}
-	a.SHA256 = hex.EncodeToString(whole.Sum(nil))
-	a.ContentSHA256 = a.SHA256
+	if !r.digested {
+		a.SHA256 = hex.EncodeToString(whole.Sum(nil))
+		a.ContentSHA256 = a.SHA256
+	}
 }
 
 // contextReader ends with its context.

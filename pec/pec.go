@@ -65,6 +65,10 @@ import (
 type Options struct {
 	Trust  *Trust
 	Limits Limits
+	// Digested: the caller has taken the message's digest when it stored it. The
+	// analysis has no SHA256 then, nor a ContentSHA256 where that would be the
+	// same.
+	Digested bool
 }
 
 // Limits bound one analysis; a zero field means the default.
@@ -102,7 +106,7 @@ func fill[T int | int64](v *T, fallback T) {
 // partial analysis with a warning naming it.
 func Read(ctx context.Context, m io.ReaderAt, size int64, o Options) *Analysis {
 	a := newAnalysis()
-	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn, chains: cms.NewChains()}
+	r := &reader{ctx: ctx, limits: o.Limits.orDefault(), warn: a.warn, chains: cms.NewChains(), digested: o.Digested}
 	doc := &source{src: m, size: int(max(size, 0))}
 	p := &passing{}
 	if size > r.limits.Size {
