@@ -56,8 +56,9 @@ func (z *deflater) Write(b []byte) (int, error) {
 
 func (z *deflater) Close() error {
 	z.flush(true)
-	if z.count > 0 {
-		z.put(0, 8-z.count%8)
+	for ; z.count > 0; z.count -= min(z.count, 8) {
+		z.out = append(z.out, byte(z.held))
+		z.held >>= 8
 	}
 	z.out = append(z.out, byte(z.sum>>24), byte(z.sum>>16), byte(z.sum>>8), byte(z.sum))
 	z.send()
@@ -74,9 +75,10 @@ func (z *deflater) send() {
 // put appends the lowest bits of v, the lowest first.
 func (z *deflater) put(v uint64, width uint) {
 	z.held |= v << z.count
-	for z.count += width; z.count >= 8; z.count -= 8 {
-		z.out = append(z.out, byte(z.held))
-		z.held >>= 8
+	if z.count += width; z.count >= 32 {
+		z.out = binary.LittleEndian.AppendUint32(z.out, uint32(z.held))
+		z.held >>= 32
+		z.count -= 32
 	}
 }
 
@@ -130,9 +132,11 @@ func (z *deflater) flush(last bool) {
 		if i+minMatch <= len(b) {
 			candidate := int(head[hashOf(i)]) - 1
 			for n := 0; n < tries && candidate >= 0 && i-candidate <= window; n++ {
-				l := common(b[candidate:], b[i:])
-				if l > length {
-					length, distance = l, i-candidate
+				// A longer match goes on where the best one so far ends.
+				if i+length < len(b) && b[candidate+length] == b[i+length] {
+					if l := common(b[candidate:], b[i:]); l > length {
+						length, distance = l, i-candidate
+					}
 				}
 				candidate = int(previous[candidate]) - 1
 			}
@@ -188,18 +192,26 @@ func common(a, b []byte) (n int) {
 
 var lengths = [...]int{3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258}
 var lengthBits = [...]uint{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
+
+// lengthCodes is the place in lengths of each length of a match.
+var lengthCodes = func() (codes [maxMatch + 1]byte) {
+	for i, from := range lengths {
+		for n := from; n <= maxMatch; n++ {
+			codes[n] = byte(i)
+		}
+	}
+	return codes
+}()
+
 var distances = [...]int{1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577}
 
 func (z *deflater) match(length, distance int) {
-	i := len(lengths) - 1
-	for lengths[i] > length {
-		i--
-	}
+	i := int(lengthCodes[length])
 	z.symbol(257 + i)
 	z.put(uint64(length-lengths[i]), lengthBits[i])
-	k := len(distances) - 1
-	for distances[k] > distance {
-		k--
+	k := distance - 1
+	if n := bits.Len(uint(k)) - 1; n > 1 { // two codes for each power of two
+		k = 2*n + k>>(n-1)&1
 	}
 	z.code(uint64(k), 5)
 	z.put(uint64(distance-distances[k]), uint(max(k/2-1, 0)))
