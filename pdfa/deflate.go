@@ -17,6 +17,7 @@ const (
 	window    = 32 << 10
 	minMatch  = 3
 	maxMatch  = 258
+	hashBits  = 15
 	tries     = 16 // candidates looked at for each match
 )
 
@@ -30,14 +31,18 @@ type deflater struct {
 	begun bool
 	err   error
 
-	previous []int32 // position + 1 of the one before with the same hash
+	// Where the bytes stood last that have a hash, and for each place the one
+	// before it: place + 1 + base. What is not above base is of a block before.
+	head     *[1 << hashBits]int32
+	previous []int32
+	base     int32
 }
 
 func newDeflater(to io.Writer) *deflater { return &deflater{to: to, sum: 1} }
 
 // again begins another stream to the same writer, in the same memory.
 func (z *deflater) again() *deflater {
-	*z = deflater{to: z.to, sum: 1, block: z.block[:0], out: z.out[:0], previous: z.previous}
+	*z = deflater{to: z.to, sum: 1, block: z.block[:0], out: z.out[:0], head: z.head, previous: z.previous, base: z.base}
 	return z
 }
 
@@ -113,24 +118,28 @@ func (z *deflater) flush(last bool) {
 		final = 1
 	}
 	z.put(final|1<<1, 3)
-	var head [1 << 15]int32 // position + 1 of the newest with that hash
+	if z.head == nil || z.base > 1<<30 {
+		z.head, z.base = new([1 << hashBits]int32), 0
+	}
+	head, base := z.head, z.base
+	z.base += int32(len(b))
 	if len(z.previous) < len(b) {
 		z.previous = make([]int32, max(len(b), 2*len(z.previous)))
 	}
 	previous := z.previous
 	hashOf := func(i int) uint32 {
-		return (uint32(b[i])<<16 | uint32(b[i+1])<<8 | uint32(b[i+2])) * 2654435761 >> 17
+		return (uint32(b[i])<<16 | uint32(b[i+1])<<8 | uint32(b[i+2])) * 2654435761 >> (32 - hashBits)
 	}
 	insert := func(i int) {
 		if i+minMatch <= len(b) {
 			h := hashOf(i)
-			previous[i], head[h] = head[h], int32(i+1)
+			previous[i], head[h] = head[h], int32(i+1)+base
 		}
 	}
 	for i := 0; i < len(b); {
 		length, distance := 0, 0
 		if i+minMatch <= len(b) {
-			candidate := int(head[hashOf(i)]) - 1
+			candidate := int(head[hashOf(i)]-base) - 1
 			for n := 0; n < tries && candidate >= 0 && i-candidate <= window; n++ {
 				// A longer match goes on where the best one so far ends.
 				if i+length < len(b) && b[candidate+length] == b[i+length] {
@@ -138,7 +147,7 @@ func (z *deflater) flush(last bool) {
 						length, distance = l, i-candidate
 					}
 				}
-				candidate = int(previous[candidate]) - 1
+				candidate = int(previous[candidate]-base) - 1
 			}
 		}
 		if length < minMatch {
