@@ -16,6 +16,7 @@ func FuzzWalk(f *testing.F) {
 		"Content-Type: multipart/signed; boundary=\"a b\"\n\n--a b \n\nx\n--a b--",
 		"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n--a--\r\n--a--",
 		"Content-Type: multipart/mixed; boundary=a--\r\n\r\n--a--\r\n\r\nx\r\n--a----\r\n",
+		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nX: y\r\n--b--", // headers that a delimiter cuts short
 		"X: y\r\n continued\r\n--a\r\n\r\n", "\r\n", "", "--a", ":\r\n:\r\n \r\nx",
 		"Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nSubject: a\r\n\r\nb\r\n--d--",
 		nestedWalk(12),
@@ -79,5 +80,23 @@ func checkRanges(t *testing.T, p *part, from, to, depth, most int) {
 	}
 	if p.message != nil {
 		checkRanges(t, p.message, p.body, p.end, depth+1, most)
+	}
+}
+
+// TestDelimiterKeepsItsLineEnd: the line end before a delimiter belongs to it,
+// hence not to what is signed, also where it cuts a header short or follows
+// another at once (RFC 2046 §5.1.1).
+func TestDelimiterKeepsItsLineEnd(t *testing.T) {
+	for part, want := range map[string]string{"X: y\r\n": "X: y", "X: y\r\n\r\nz\r\n": "X: y\r\n\r\nz", "X: y\n\nz\n": "X: y\n\nz", "": ""} {
+		raw := "Content-Type: multipart/signed; boundary=a\r\n\r\n--a\r\n" + part + "--a\r\n\r\n--a--"
+		r := &reader{ctx: t.Context(), limits: DefaultLimits, warn: func(string, string) {}}
+		root := r.walk(&source{src: strings.NewReader(raw), size: len(raw)}).root
+		if len(root.children) != 2 {
+			t.Errorf("%q: %d parts", part, len(root.children))
+			continue
+		}
+		if p := root.children[0]; raw[p.start:p.end] != want {
+			t.Errorf("%q: the part is %q, want %q", part, raw[p.start:p.end], want)
+		}
 	}
 }

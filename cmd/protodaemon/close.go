@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -190,18 +192,25 @@ type exporting struct {
 	To   string `json:"to"` // absolute
 }
 
+// exportYear writes beside its destination and takes the name when all is there,
+// so that a file of that name is whole, whatever ends the program.
 func exportYear(ctx context.Context, s *system, p exporting) (_ none, err error) {
-	out, err := os.OpenFile(p.To, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if _, err := os.Lstat(p.To); err == nil {
+		return none{}, fmt.Errorf("exporting to %s: %w", p.To, fs.ErrExist)
+	}
+	part := p.To + ".part"
+	out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return none{}, fmt.Errorf("exporting to %s: %w", p.To, err)
 	}
-	defer func() {
-		if err = errors.Join(err, out.Close()); err != nil {
-			err = errors.Join(err, os.Remove(p.To))
-		}
-	}()
 	err = s.archive.Export(ctx, register.System(), p.Organization, p.Register, p.Year, out)
-	return none{}, errors.Join(err, out.Sync())
+	if err = errors.Join(err, out.Sync(), out.Close()); err == nil {
+		err = os.Rename(part, p.To)
+	}
+	if err != nil {
+		return none{}, errors.Join(err, os.Remove(part))
+	}
+	return none{}, nil
 }
 
 func exportCommand() *cobra.Command {
