@@ -148,3 +148,23 @@ func TestFilesOfAnAttachedMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestContainedMessagesAreNotHashedAgainAndAgain: each envelope round a large
+// message repeats its bytes; not all of them are judged.
+func TestContainedMessagesAreNotHashedAgainAndAgain(t *testing.T) {
+	p := theProvider()
+	raw := sample.Mail{From: "a@pec.example", To: "b@pec.example", Subject: "x", Text: "x", Files: []sample.File{{Name: "x.bin", MediaType: "application/octet-stream", Data: make([]byte, 1<<20)}}}.Bytes()
+	for range 7 {
+		d, err := p.Submit(raw, sample.Submission{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err = d.Envelope(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := read(raw, p)
+	if a.Authenticity != pec.Certified || len(a.Contained) == 0 || len(a.Contained) >= 6 || !slices.Contains(codes(a), pec.Unhashed) {
+		t.Errorf("%s, %d contained, warnings %v", a.Authenticity, len(a.Contained), a.Warnings)
+	}
+}

@@ -161,3 +161,21 @@ func TestInspectionIsBoundedForTheWholeMessage(t *testing.T) {
 		t.Errorf("%d files in %d attachments, warnings %v", n, len(a.Attachments), a.Warnings)
 	}
 }
+
+// TestSignersAreBoundedForTheWholeMessage: of very many signed files so many are
+// verified as of one alone.
+func TestSignersAreBoundedForTheWholeMessage(t *testing.T) {
+	p7m := signedBy(t, []byte("%PDF-1.7\n"), false)
+	mail := sample.Mail{From: "a@b.it", Subject: "x", Text: "x"}
+	for range 60 {
+		mail.Files = append(mail.Files, sample.File{Name: "a.pdf.p7m", MediaType: "application/pkcs7-mime", Data: p7m})
+	}
+	a := read(mail.Bytes(), theProvider())
+	n := 0
+	for _, f := range a.Attachments {
+		n += len(f.Signatures)
+	}
+	if n != 50 || len(a.Attachments) != 60 || !slices.Contains(codes(a), pec.NotInspected) {
+		t.Errorf("%d signatures in %d attachments, warnings %v", n, len(a.Attachments), a.Warnings)
+	}
+}

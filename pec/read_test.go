@@ -161,3 +161,31 @@ func TestReadOfWhatWasDigestedBefore(t *testing.T) {
 		}
 	}
 }
+
+// Whom a reading has trusted is not trusted at another time for that: the same
+// anchors are asked for a message of today and one after the certificates ended,
+// in either order.
+func TestTrustIsAskedAsOfEachMessage(t *testing.T) {
+	p := theProvider()
+	envelope := func(years int) []byte {
+		d, err := p.Submit(sample.Mail{From: "a@pec.example", To: "b@pec.example", Subject: "x", Text: "x"}.Bytes(), sample.Submission{Time: now.AddDate(years, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := d.Envelope()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	trust := pec.NewTrust(p.CA())
+	for _, years := range []int{0, 10, 0, 10} {
+		raw := envelope(years)
+		a := pec.Read(t.Context(), bytes.NewReader(raw), int64(len(raw)), pec.Options{Trust: trust})
+		fresh := read(raw, p)
+		later := slices.Contains(codes(a), pec.SignedAnotherTime) // the samples are signed at the provider's time
+		if a.Signature.Status != fresh.Signature.Status || !slices.Equal(codes(a), codes(fresh)) || later != (years > 0) {
+			t.Errorf("after %d years: %s %v, with anchors that were not asked before %s %v", years, a.Signature.Status, codes(a), fresh.Signature.Status, codes(fresh))
+		}
+	}
+}
