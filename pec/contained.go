@@ -61,7 +61,7 @@ func (r *reader) openMessages(root *part) {
 	if root == nil {
 		return
 	}
-	opened, left := 0, root.doc.size
+	opened, left := 0, layersMax*root.doc.size
 	for l := range leaves(root, true) {
 		if l.message != nil || !isMessage(l.part) || l.part == root {
 			continue

@@ -168,3 +168,17 @@ func TestContainedMessagesAreNotHashedAgainAndAgain(t *testing.T) {
 		t.Errorf("%s, %d contained, warnings %v", a.Authenticity, len(a.Contained), a.Warnings)
 	}
 }
+
+// TestEncodingsInEncodingsAreBounded: messages in base64 in one another are
+// opened so far, and what lies deeper stays a closed file.
+func TestEncodingsInEncodingsAreBounded(t *testing.T) {
+	raw := string(sample.Mail{From: "a@b.it", Subject: "x", Text: "x"}.Bytes())
+	for range 8 {
+		raw = string(around(ordinaryHeader, "Content-Type: application/octet-stream; name=x.eml\r\nContent-Transfer-Encoding: base64\r\n\r\n"+lines(base64.StdEncoding.EncodeToString([]byte(raw)))))
+	}
+	a := read([]byte(raw), theProvider())
+	checkComplete(t, []byte(raw), a)
+	if len(a.Attachments) != 5 || !slices.Contains(codes(a), pec.TooDeep) {
+		t.Errorf("%d attachments, warnings %v", len(a.Attachments), a.Warnings)
+	}
+}

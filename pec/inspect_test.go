@@ -13,13 +13,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/protodaemon/protodaemon/document"
 	"github.com/protodaemon/protodaemon/pec"
 	"github.com/protodaemon/protodaemon/pec/sample"
 )
 
 // signedBy has openssl sign a file as a person, in the way of a .p7m or a .p7s.
-func signedBy(t *testing.T, content []byte, detached bool) []byte {
+func signedBy(t *testing.T, content []byte, detached bool, more ...string) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	run := func(args ...string) {
@@ -39,7 +41,11 @@ func signedBy(t *testing.T, content []byte, detached bool) []byte {
 	if detached {
 		form = nil
 	}
-	run(append([]string{"cms", "-sign", "-binary", "-cades", "-in", "content", "-signer", "cert", "-inkey", "key", "-outform", "DER", "-out", "out"}, form...)...)
+	if len(more) == 0 {
+		more = []string{"-cades"}
+	}
+	form = append(form, more...)
+	run(append([]string{"cms", "-sign", "-binary", "-in", "content", "-signer", "cert", "-inkey", "key", "-outform", "DER", "-out", "out"}, form...)...)
 	b, err := os.ReadFile(filepath.Join(dir, "out"))
 	if err != nil {
 		t.Fatal(err)
@@ -177,5 +183,17 @@ func TestSignersAreBoundedForTheWholeMessage(t *testing.T) {
 	}
 	if n != 50 || len(a.Attachments) != 60 || !slices.Contains(codes(a), pec.NotInspected) {
 		t.Errorf("%d signatures in %d attachments, warnings %v", n, len(a.Attachments), a.Warnings)
+	}
+}
+
+// TestSignerWithoutATimeIsJudgedAsOfTheMessage: a signature that does not say when
+// it was made was made at the latest when it was sent.
+func TestSignerWithoutATimeIsJudgedAsOfTheMessage(t *testing.T) {
+	mail := sample.Mail{From: "a@b.it", Subject: "x", Text: "x", Date: time.Now(), Files: []sample.File{
+		{Name: "a.pdf.p7m", MediaType: "application/pkcs7-mime", Data: signedBy(t, []byte("%PDF-1.7\n"), false, "-noattr")}}}
+	a := read(mail.Bytes(), theProvider())
+	s := a.Attachments[0].Signatures
+	if len(s) != 1 || !s[0].Fits || s[0].Time != nil || slices.Contains(s[0].Problems, document.TimeUnknown) {
+		t.Errorf("%+v", s)
 	}
 }

@@ -77,3 +77,18 @@ func lines76(s string) string {
 	}
 	return b.String() + s
 }
+
+// TestNoticesAreToldApart by errore-esteso, and only notices of overdue delivery.
+func TestNoticesAreToldApart(t *testing.T) {
+	const overdue = "preavviso-errore-consegna"
+	for _, c := range []struct{ kind, detail, want string }{
+		{overdue, "5.4.1 - InfoCert S.p.A. - il messaggio non è stato consegnato nelle prime 12 ore", "24h"},
+		{overdue, "il messaggio non è stato consegnato nelle prime dodici ore dal suo invio", "12h"},
+		{overdue, "non consegnato entro 12 ore", "12h"}, {overdue, "Non consegnato nelle 24 ore", "24h"},
+		{overdue, "codice 15.4.1", ""}, {overdue, "", ""}, {"errore-consegna", "5.4.1", ""},
+	} {
+		if got := (&Certificate{Type: c.kind, ErrorDetail: c.detail}).notice(); got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.kind, c.detail, got, c.want)
+		}
+	}
+}
