@@ -66,6 +66,10 @@ func TestTakesWhatArrives(t *testing.T) {
 				if p.Summary.From.Address != "mario@example.it" || p.ArrivedAt.IsZero() {
 					t.Errorf("summary %+v", p)
 				}
+				d, err := sc.Pending(t.Context(), register.System(), p.ID)
+				if want := `"content_sha256":"` + p.Message.String() + `"`; err != nil || !strings.Contains(string(d.Analysis), want) {
+					t.Errorf("the analysis does not say %s: %s, %v", want, d.Analysis, err)
+				}
 			}
 			sc.holds("INBOX", 1)
 			messages, err := sc.login().Messages(full)
